@@ -1,0 +1,1 @@
+//! The write pipeline, the machines of a task, and live tails.

@@ -1,0 +1,1 @@
+//! Executors: mock, http, shell.

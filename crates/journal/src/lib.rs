@@ -1,0 +1,1 @@
+//! Canonical JSON, hash chain, receipts, export and offline verifier.

@@ -1,0 +1,1 @@
+//! The ports of a store, the in-memory engine and the conformance suite.

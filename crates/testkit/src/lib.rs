@@ -1,0 +1,1 @@
+//! Fake clock, scripted executor, matchers.

@@ -1,0 +1,1 @@
+//! What a worker is: executors, work sources, the step journal and the loop.
