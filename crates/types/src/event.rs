@@ -84,7 +84,10 @@ impl Event {
     /// # Errors
     /// If the data is not of the form that its type and version have.
     pub fn body(&self) -> Result<Option<EventBody>, BodyError> {
-        self.payload.as_ref().map(|payload| EventBody::read(&self.kind, self.body_v, &payload.data)).transpose()
+        self.payload
+            .as_ref()
+            .map(|payload| EventBody::read(&self.kind, self.body_v, &payload.data))
+            .transpose()
     }
 
     /// Whether no event follows this one in a task's stream.
@@ -481,6 +484,30 @@ pub struct TaskPatch {
     /// New title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+}
+
+impl TaskPatch {
+    /// Puts the new values in place.
+    pub fn apply(&self, spec: &mut TaskSpec) {
+        if let Some(description) = &self.description {
+            spec.description = Some(description.clone());
+        }
+        if let Some(labels) = &self.labels {
+            spec.labels = labels.clone();
+        }
+        if let Some(metadata) = &self.metadata {
+            spec.metadata = Some(metadata.clone());
+        }
+        if let Some(name) = &self.name {
+            spec.name = Some(name.clone());
+        }
+        if let Some(policy) = &self.policy {
+            spec.policy = policy.clone();
+        }
+        if let Some(title) = &self.title {
+            spec.title = Some(title.clone());
+        }
+    }
 }
 
 impl From<Progress> for Progressed {

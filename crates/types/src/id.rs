@@ -143,7 +143,8 @@ impl IdGenerator {
             random.fill(&mut noise[..10]);
             let chance = u128::from_be_bytes(noise) >> (128 - 80) & ((1 << RANDOM_BITS) - 1);
             // The top bit of the counter starts clear, so that counting up does not reach the time.
-            (u128::from(now.as_unix_millis()) & ((1 << 48) - 1)) << RANDOM_BITS | (chance & ((1 << (RANDOM_BITS - 1)) - 1))
+            (u128::from(now.as_unix_millis()) & ((1 << 48) - 1)) << RANDOM_BITS
+                | (chance & ((1 << (RANDOM_BITS - 1)) - 1))
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let value = if fresh >> RANDOM_BITS > *last >> RANDOM_BITS {
@@ -179,7 +180,8 @@ mod tests {
         let mut last = [0; 16];
         for i in 0..50_000_i64 {
             // The clock goes back by 10 ms every thousand ids.
-            let id = generator.next(Timestamp::from_micros(1_700_000_000_000_000 + i - i / 1000 * 10_000), &random);
+            let id = generator
+                .next(Timestamp::from_micros(1_700_000_000_000_000 + i - i / 1000 * 10_000), &random);
             assert!(id > last, "{i}");
             assert_eq!(id[6] >> 4, 7);
             assert_eq!(id[8] >> 6, 0b10);
@@ -189,7 +191,9 @@ mod tests {
 
     #[test]
     fn follows_the_published_typeid_vectors() {
-        let id = TaskId([0x01, 0x88, 0xba, 0xc7, 0x4a, 0xfa, 0x78, 0xaa, 0xbc, 0x3b, 0xbd, 0x1e, 0xef, 0x28, 0xd8, 0x81]);
+        let id = TaskId([
+            0x01, 0x88, 0xba, 0xc7, 0x4a, 0xfa, 0x78, 0xaa, 0xbc, 0x3b, 0xbd, 0x1e, 0xef, 0x28, 0xd8, 0x81,
+        ]);
         assert_eq!(id.to_string(), "task_01h2xcejqtf2nbrexx3vqjhp41");
         assert_eq!(TaskId([0xff; 16]).to_string(), "task_7zzzzzzzzzzzzzzzzzzzzzzzzz");
     }

@@ -65,7 +65,9 @@ mod tests {
     fn only_the_exact_text_is_a_token() {
         let token = LeaseToken { epoch: 1, attempt: 3, nonce: 0xfeed };
         assert_eq!("1.3.000000000000feed".parse(), Ok(token));
-        for text in ["", "1.3", "1.3.feed", "1.3.000000000000FEED", "+1.3.000000000000feed", "1.3.000000000000feed."] {
+        for text in
+            ["", "1.3", "1.3.feed", "1.3.000000000000FEED", "+1.3.000000000000feed", "1.3.000000000000feed."]
+        {
             assert_eq!(text.parse::<LeaseToken>(), Err(LeaseTokenError), "{text}");
         }
     }

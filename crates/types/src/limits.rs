@@ -82,14 +82,30 @@ pub struct Limit {
 
 /// The limits that a user can run into, as `everloop explain limits` shows them.
 pub const TABLE: &[Limit] = &[
-    Limit { name: "event data, input, result, step outcome", value: "256 KiB", remedy: "put the value into a blob: POST /api/v1/blobs, then name it by {\"$blob\": …}" },
-    Limit { name: "blob", value: "64 MiB", remedy: "keep it in object storage and give the task its address" },
+    Limit {
+        name: "event data, input, result, step outcome",
+        value: "256 KiB",
+        remedy: "put the value into a blob: POST /api/v1/blobs, then name it by {\"$blob\": …}",
+    },
+    Limit {
+        name: "blob",
+        value: "64 MiB",
+        remedy: "keep it in object storage and give the task its address",
+    },
     Limit { name: "request body, blobs apart", value: "16 MiB", remedy: "send smaller batches, or blobs" },
     Limit { name: "JSON depth", value: "64 levels", remedy: "flatten the value, or send it as a string" },
-    Limit { name: "events of a task", value: "100,000", remedy: "end the task with continue_as and go on in a new one" },
+    Limit {
+        name: "events of a task",
+        value: "100,000",
+        remedy: "end the task with continue_as and go on in a new one",
+    },
     Limit { name: "unfinished steps of a task", value: "10,000", remedy: "await some before starting more" },
     Limit { name: "live children of a task", value: "1,000", remedy: "await some before starting more" },
-    Limit { name: "inputs that a task has not taken", value: "1,000", remedy: "let the task take its inputs, or send fewer" },
+    Limit {
+        name: "inputs that a task has not taken",
+        value: "1,000",
+        remedy: "let the task take its inputs, or send fewer",
+    },
     Limit { name: "tasks in a batch", value: "1,000", remedy: "send several batches" },
     Limit { name: "key", value: "1 to 200 characters", remedy: "shorten it, or hash it" },
     Limit { name: "items of a page", value: "200", remedy: "follow next_cursor" },

@@ -11,12 +11,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
-    /// Tries in all, the first one counted; at least 1.
-    pub max_tries: u32,
     /// Largest delay before the second try, in milliseconds.
     pub initial_ms: u64,
     /// Largest delay before any try, in milliseconds.
     pub max_ms: u64,
+    /// Tries in all, the first one counted; at least 1.
+    pub max_tries: u32,
 }
 
 impl Default for RetryPolicy {

@@ -177,7 +177,12 @@ mod tests {
     #[test]
     fn a_lease_begins_and_ends_only_by_events_that_say_so() {
         let ends = [
-            "task.completed", "task.failed", "task.waiting", "task.retry_scheduled", "task.lease_lost", "task.paused",
+            "task.completed",
+            "task.failed",
+            "task.waiting",
+            "task.retry_scheduled",
+            "task.lease_lost",
+            "task.paused",
             "task.cancelled",
         ];
         for row in TRANSITIONS {

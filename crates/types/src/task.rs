@@ -340,8 +340,6 @@ pub struct Task {
     /// The task that goes on for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continued_as: Option<TaskId>,
-    /// Whether the prerequisites have ended as needed.
-    pub dependencies_met: bool,
     /// Events since the last digest.
     pub since_digest: u32,
     /// When it was submitted.

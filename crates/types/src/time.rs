@@ -1,10 +1,10 @@
 //! Points in time and the clocks that give them.
 
+use ::time::OffsetDateTime;
+use ::time::format_description::well_known::Rfc3339;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
-use ::time::OffsetDateTime;
-use ::time::format_description::well_known::Rfc3339;
 
 /// A point in time in microseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC with six digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

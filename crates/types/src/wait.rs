@@ -94,7 +94,9 @@ impl Wait {
     pub fn leaves<'a>(&'a self, visit: &mut dyn FnMut(&'a Wait)) {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.leaves(visit)),
-            Self::Timer { .. } | Self::Input { .. } | Self::Decision { .. } | Self::Child { .. } => visit(self),
+            Self::Timer { .. } | Self::Input { .. } | Self::Decision { .. } | Self::Child { .. } => {
+                visit(self)
+            }
         }
     }
 
