@@ -1,2 +1,62 @@
-//! Tools.
-fn main() {}
+//! The tools of the house. `cargo xtask help` lists them.
+//!
+//! `cargo xtask test` is the one command that says whether the tree is good. It installs what the tests need, starts private
+//! copies of the servers and fails, by name, every lane that it can't run. Nothing here is shipped.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tools read files, start processes, take the time and talk to a person"
+)]
+
+mod lane;
+mod postgres;
+mod process;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The tools of the house.
+
+  cargo xtask test [LANE…]        run every test (or these lanes) with private servers
+  cargo xtask lint                rustfmt --check and clippy over everything
+  cargo xtask tidy [--bless]      check layers, files, links, rows and error pages
+                                  (--bless writes the layering table into ARCHITECTURE.md)
+  cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
+  cargo xtask postgres            the same until Ctrl-C, with the URL printed
+";
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[OsString]) -> Result<ExitCode> {
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.to_string_lossy().into_owned(), rest),
+        None => ("help".to_owned(), args),
+    };
+    match command.as_str() {
+        "test" => test::run(rest),
+        "lint" => test::lint().map(|()| ExitCode::SUCCESS),
+        "tidy" => tidy::run(rest),
+        "postgres" => postgres::run(rest),
+        postgres::GUARD => postgres::guard().map(|()| ExitCode::SUCCESS),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("there is no tool {other:?}; `cargo xtask help` lists them"),
+    }
+}
