@@ -1,1 +1,12 @@
-//! The write pipeline, the machines of a task, and live tails.
+//! The engine: everything that happens to a task happens here.
+//!
+//! [`machine`] holds the rules, pure. [`pipeline`] is the one thread that writes: it loads, decides, links, signs, commits,
+//! and only then answers. [`live`] carries what was committed to followers. [`reconcile`] looks at the clock, the leases and
+//! the outbox, and sends the pipeline what is due. [`engine::Engine`] is the handle that the rest of the program holds.
+
+pub mod engine;
+pub mod live;
+pub mod machine;
+pub mod pipeline;
+pub mod reconcile;
+pub mod source;

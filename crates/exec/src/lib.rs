@@ -1,1 +1,3 @@
-//! Executors: mock, http, shell.
+//! The executors that come with the program.
+
+pub mod mock;

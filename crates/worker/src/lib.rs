@@ -1,1 +1,16 @@
-//! What a worker is: executors, work sources, the step journal and the loop.
+//! What a worker is, wherever it runs.
+//!
+//! An [`executor::Executor`] does the work of one kind of task. A [`source::WorkSource`] hands out tasks and takes their
+//! events: the engine is one in process, the client is one over HTTP. [`run::Worker`] is the loop between the two, and
+//! [`context::Context`] is what an executor sees of it: the input, the journal of steps, logs, progress, waits.
+//!
+//! The rule that everything here serves: a step that was recorded is not run again, and no step begins before the outcomes
+//! of those before it are durable.
+
+pub mod context;
+pub mod executor;
+pub mod journal;
+pub mod outbox;
+pub mod run;
+pub mod source;
+pub mod step;

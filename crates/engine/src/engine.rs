@@ -1,0 +1,275 @@
+//! The handle that the rest of the program holds.
+
+use crate::live::{Follower, Subscription, Tails};
+use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
+use crate::pipeline::{self, Counters, Handle};
+use crate::reconcile::{Reconciler, Wake};
+use everloop_journal::keys::SigningKey;
+use everloop_store::error::StoreError;
+use everloop_store::port::{ReadStore, WriteStore};
+use everloop_store::rows::Installation;
+use everloop_types::error::{Code, Refusal};
+use everloop_types::event::{LostReason, SYSTEM};
+use everloop_types::id::{IdGenerator, IncarnationId, TaskId, TenantId};
+use everloop_types::limits;
+use everloop_types::random::Random;
+use everloop_types::stream::StreamName;
+use everloop_types::time::{Clock, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What an engine is built from.
+pub struct Parts {
+    /// The writer.
+    pub writer: Box<dyn WriteStore>,
+    /// The readers.
+    pub reader: Arc<dyn ReadStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// The installation's key.
+    pub key: Arc<SigningKey>,
+    /// Events between two digests; [`limits::DIGEST_EVERY`] by default.
+    pub digest_every: u64,
+}
+
+/// Everything that happens to tasks, behind one handle.
+pub struct Engine {
+    pipeline: Handle,
+    store: Arc<dyn ReadStore>,
+    tails: Arc<Tails>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    key: Arc<SigningKey>,
+    ids: IdGenerator,
+    installation: Installation,
+    incarnation: IncarnationId,
+}
+
+/// The threads of an engine: they end when it is stopped.
+pub struct Threads {
+    writer: std::thread::JoinHandle<()>,
+    reconciler: std::thread::JoinHandle<()>,
+    wake: Arc<Wake>,
+}
+
+impl Threads {
+    /// Ends the engine: whatever was asked before is done. Every other handle of the engine must be gone, or this waits
+    /// for it.
+    pub fn join(self) {
+        self.wake.stop();
+        for thread in [self.reconciler, self.writer] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine panicked");
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Starts the threads, and takes back what workers of earlier runs of the server held.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn start(parts: Parts) -> Result<(Arc<Self>, Threads), StoreError> {
+        let installation = parts.reader.installation()?;
+        let ids = IdGenerator::default();
+        let incarnation = IncarnationId(ids.next(parts.clock.now(), &*parts.random));
+        let tails = Arc::new(Tails::default());
+        let wake = Arc::new(Wake::default());
+        let stale = parts.reader.leases()?;
+        let (pipeline, writer) = pipeline::start(pipeline::Parts {
+            writer: parts.writer,
+            reader: parts.reader.clone(),
+            clock: parts.clock.clone(),
+            random: parts.random.clone(),
+            key: parts.key.clone(),
+            tails: tails.clone(),
+            wake: wake.clone(),
+            epoch: installation.epoch,
+            incarnation,
+            digest_every: parts.digest_every,
+        })?;
+        let released = stale.into_iter().filter(|lease| lease.incarnation.is_some()).map(|lease| Op::Wish {
+            tenant: lease.tenant,
+            task: lease.task,
+            actor: SYSTEM.to_owned(),
+            wish: Wish::Lost { token: lease.token, reason: LostReason::Expired },
+        });
+        let mut released = released.peekable();
+        while released.peek().is_some() {
+            for answer in pipeline.ask_all_blocking(released.by_ref().take(limits::COMMIT_COMMANDS).collect())
+            {
+                if let Err(refusal) = answer {
+                    tracing::warn!(%refusal, "a lease of an earlier run could not be released");
+                }
+            }
+        }
+        let reconciler = Reconciler {
+            store: parts.reader.clone(),
+            pipeline: pipeline.clone(),
+            clock: parts.clock.clone(),
+            wake: wake.clone(),
+        };
+        let reconciler = std::thread::Builder::new()
+            .name("everloop-reconciler".to_owned())
+            .spawn(move || reconciler.run())
+            .map_err(|error| StoreError::Unavailable(error.into()))?;
+        let engine = Arc::new(Self {
+            pipeline,
+            store: parts.reader,
+            tails,
+            clock: parts.clock,
+            random: parts.random,
+            key: parts.key,
+            ids,
+            installation,
+            incarnation,
+        });
+        Ok((engine, Threads { writer, reconciler, wake }))
+    }
+
+    /// A new id of any kind: 16 bytes, greater than those before.
+    pub fn new_id(&self) -> [u8; 16] {
+        self.ids.next(self.clock.now(), &*self.random)
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clocks.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Chance.
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// The readers, for where blocking is allowed.
+    pub fn store(&self) -> &Arc<dyn ReadStore> {
+        &self.store
+    }
+
+    /// The installation.
+    pub fn installation(&self) -> Installation {
+        self.installation
+    }
+
+    /// This run of the server.
+    pub fn incarnation(&self) -> IncarnationId {
+        self.incarnation
+    }
+
+    /// The key that signs receipts.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// What the pipeline has done.
+    pub fn counters(&self) -> &Counters {
+        &self.pipeline.counters
+    }
+
+    /// Whether commands can be taken: the last commit worked, and not too much waits.
+    pub fn is_ready(&self) -> bool {
+        let counters = &self.pipeline.counters;
+        !counters.failing.load(Ordering::Relaxed)
+            && counters.waiting.load(Ordering::Relaxed) < 4 * limits::COMMIT_COMMANDS as u64
+    }
+
+    /// Live tails.
+    pub fn tails(&self) -> &Arc<Tails> {
+        &self.tails
+    }
+
+    /// Asks the pipeline.
+    ///
+    /// # Errors
+    /// What it refuses.
+    pub async fn ask(&self, op: Op) -> Result<Answer, Refusal> {
+        self.pipeline.ask(op).await
+    }
+
+    /// Submits a task; gives it as it is now, and whether this call made it.
+    ///
+    /// # Errors
+    /// What the pipeline refuses.
+    pub async fn submit(&self, submit: Submit) -> Result<(Arc<Snapshot>, bool), Refusal> {
+        let tenant = submit.tenant;
+        let own = submit.id;
+        match self.pipeline.ask(Op::Submit(Box::new(submit))).await? {
+            Answer::Submitted { snapshot, created } => Ok((snapshot, created)),
+            Answer::Existing(task) => Ok((self.snapshot(tenant, task).await?, task == own)),
+            Answer::Task(_) | Answer::Lost(_) | Answer::Done => Err(odd()),
+        }
+    }
+
+    /// Wishes something of a task; gives it as it is now.
+    ///
+    /// # Errors
+    /// What the pipeline refuses.
+    pub async fn wish(
+        &self,
+        tenant: TenantId,
+        task: TaskId,
+        actor: &str,
+        wish: Wish,
+    ) -> Result<Arc<Snapshot>, Refusal> {
+        match self.pipeline.ask(Op::Wish { tenant, task, actor: actor.to_owned(), wish }).await? {
+            Answer::Task(snapshot) => Ok(snapshot),
+            Answer::Existing(task) => self.snapshot(tenant, task).await,
+            Answer::Submitted { .. } | Answer::Lost(_) | Answer::Done => Err(odd()),
+        }
+    }
+
+    /// A task as the store has it.
+    ///
+    /// # Errors
+    /// `not_found`, or that the store can't be read.
+    pub async fn snapshot(&self, tenant: TenantId, task: TaskId) -> Result<Arc<Snapshot>, Refusal> {
+        let row = self.read(move |store| store.task(tenant, task)).await?;
+        let row = row.ok_or_else(|| Refusal::not_found(format!("task {task}")))?;
+        Ok(Arc::new(Snapshot { task: row.task, head: row.head }))
+    }
+
+    /// Reads the store where blocking is allowed.
+    ///
+    /// # Errors
+    /// That the store can't be read, as a refusal; the cause is logged.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || read(&*store)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a read failed");
+                Err(error.refusal())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a read panicked");
+                Err(odd())
+            }
+        }
+    }
+
+    /// Follows a stream from after this number.
+    pub fn follow(&self, tenant: TenantId, stream: StreamName, after: u64) -> Follower {
+        Follower::new(self.store.clone(), &self.tails, tenant, stream, after)
+    }
+
+    /// A place among a task's followers: taken before it is submitted, it misses nothing.
+    pub fn subscribe(&self, task: TaskId) -> Subscription {
+        self.tails.subscribe(StreamName::Task(task))
+    }
+}
+
+fn odd() -> Refusal {
+    Refusal::new(Code::Internal, "the pipeline gave an answer to another question")
+}

@@ -1,0 +1,181 @@
+//! The holder of a task writes its events and ends its attempt.
+
+use super::evolve::{Meta, evolve};
+use super::{Decision, Draft, View, cancelled, completed, failed, illegal, unconsumed, wake};
+use everloop_types::error::{Code, Refusal, TaskError};
+use everloop_types::event::{Completed, EventBody, LeaseLost, LostReason, RetryScheduled, Waiting};
+use everloop_types::id::TaskId;
+use everloop_types::lease::LeaseToken;
+use everloop_types::limits;
+use everloop_types::random::Random;
+use everloop_types::state::State;
+use everloop_types::task::Task;
+use everloop_worker::source::AttemptEnd;
+
+/// What a holder sends.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// What it shows.
+    pub token: LeaseToken,
+    /// Number of the batch in this attempt, from 1.
+    pub batch: u32,
+    /// Who it is.
+    pub actor: String,
+    /// Events.
+    pub events: Vec<EventBody>,
+    /// How the attempt ends, if it does.
+    pub end: Option<AttemptEnd>,
+    /// Id for the task that goes on, where one does.
+    pub successor: TaskId,
+}
+
+/// Whether the token is that of the current lease.
+///
+/// # Errors
+/// `lease_lost`.
+pub fn fence(view: View<'_>, token: LeaseToken) -> Result<(), Refusal> {
+    match view.lease {
+        Some(lease) if lease.token == token => Ok(()),
+        Some(_) | None => Err(Refusal::new(
+            Code::LeaseLost,
+            format!("attempt {} of task {} is over or is not yours", token.attempt, view.task.id),
+        )
+        .hint("stop working on it: whatever was recorded is kept, and another attempt goes on from there")),
+    }
+}
+
+/// The events, and those that the end of the attempt comes to. A batch that was written already changes nothing.
+pub fn decide(view: View<'_>, write: Write, random: &dyn Random) -> Decision {
+    fence(view, write.token)?;
+    let last = view.lease.map_or(0, |lease| lease.batch);
+    if write.batch <= last {
+        return Ok(Vec::new());
+    }
+    if write.batch != last + 1 {
+        let message = format!("must be {}: batches of an attempt are numbered without gaps", last + 1);
+        return Err(Refusal::field("batch", message));
+    }
+    check(view, &write)?;
+    let mut after = view.task.clone();
+    let mut drafts: Vec<Draft> = Vec::with_capacity(write.events.len() + 1);
+    for body in write.events {
+        let meta = Meta { seq: view.seq, ts: view.now, actor: &write.actor, bytes: 0 };
+        evolve(&mut after, meta, &body)
+            .map_err(|error| Refusal::field(format!("events[{}]", drafts.len()), error.to_string()))?;
+        drafts.push(Draft { actor: write.actor.clone(), body });
+    }
+    if let Some(end) = write.end {
+        drafts.extend(ending(View { task: &after, ..view }, &write.actor, end, write.successor, random)?);
+    }
+    Ok(drafts)
+}
+
+/// What a worker may write by itself, and how much of it.
+fn check(view: View<'_>, write: &Write) -> Result<(), Refusal> {
+    for (i, body) in write.events.iter().enumerate() {
+        let allowed = match body {
+            EventBody::Progressed(_)
+            | EventBody::Log(_)
+            | EventBody::StepStarted(_)
+            | EventBody::StepCompleted(_)
+            | EventBody::StepFailed(_)
+            | EventBody::InputTaken(_)
+            | EventBody::ApprovalRequested(_)
+            | EventBody::Custom { .. } => true,
+            EventBody::Submitted(_)
+            | EventBody::Ready(_)
+            | EventBody::Started(_)
+            | EventBody::Updated(_)
+            | EventBody::Waiting(_)
+            | EventBody::Input(_)
+            | EventBody::ApprovalDecision(_)
+            | EventBody::Pausing(_)
+            | EventBody::Paused(_)
+            | EventBody::Resumed(_)
+            | EventBody::Cancelling(_)
+            | EventBody::Cancelled(_)
+            | EventBody::RetryScheduled(_)
+            | EventBody::LeaseLost(_)
+            | EventBody::Child(_)
+            | EventBody::Forked(_)
+            | EventBody::Completed(_)
+            | EventBody::Failed(_)
+            | EventBody::Digest(_)
+            | EventBody::TaskDeleted(_)
+            | EventBody::StreamFolded(_)
+            | EventBody::StreamTrimmed(_)
+            | EventBody::AuditSegment(_) => false,
+        };
+        if !allowed {
+            let message =
+                format!("a worker can't write {}: it is written by what it stands for", body.kind());
+            return Err(Refusal::field(format!("events[{i}].type"), message));
+        }
+    }
+    let events = view.seq + write.events.len() as u64;
+    if !write.events.is_empty() && events > limits::TASK_EVENTS {
+        let detail =
+            format!("task {} has {} events of at most {}", view.task.id, view.seq, limits::TASK_EVENTS);
+        return Err(Refusal::new(Code::LimitReached, detail)
+            .hint("end the task with continue_as and go on in a new one"));
+    }
+    if view.task.open_steps.len() + write.events.len() > limits::UNFINISHED_STEPS {
+        let detail = format!("task {} has {} unfinished steps", view.task.id, view.task.open_steps.len());
+        return Err(Refusal::new(Code::LimitReached, detail).hint("await some before starting more"));
+    }
+    Ok(())
+}
+
+fn ending(view: View<'_>, actor: &str, end: AttemptEnd, successor: TaskId, random: &dyn Random) -> Decision {
+    let task = view.task;
+    let cancelling = task.state == State::Cancelling;
+    let give_up = || Ok(vec![Draft::by(actor, cancelled(task, None))]);
+    match end {
+        AttemptEnd::Completed { result } => Ok(vec![Draft::by(actor, completed(task, result))]),
+        AttemptEnd::ContinuedAs { .. } => Ok(vec![Draft::by(
+            actor,
+            Completed {
+                continued_as: Some(successor),
+                result: everloop_types::json::Json::null(),
+                unconsumed: unconsumed(task),
+            },
+        )]),
+        AttemptEnd::Failed { error } => Ok(vec![failing(view, actor, error, random)]),
+        AttemptEnd::Waiting { .. } | AttemptEnd::Paused { .. } | AttemptEnd::Released if cancelling => {
+            give_up()
+        }
+        AttemptEnd::Waiting { wait } => {
+            // Decided here, in the transaction that ends the attempt: what came in time wakes the task at once.
+            let woken = if task.state == State::Running { wake(task, &wait, view.now) } else { None };
+            Ok(std::iter::once(Draft::by(actor, Waiting { r#for: wait })).chain(woken).collect())
+        }
+        AttemptEnd::Paused { reason } => Ok(vec![Draft::by(
+            actor,
+            everloop_types::event::Paused { details: reason.details, reason: reason.reason },
+        )]),
+        AttemptEnd::Released => {
+            Ok(vec![Draft::by(actor, LeaseLost { attempt: task.attempt, reason: LostReason::HandedBack })])
+        }
+        AttemptEnd::Cancelled if cancelling => give_up(),
+        AttemptEnd::Cancelled => {
+            Err(illegal(task, "ended as cancelled by its worker", "cancel the task, or fail it"))
+        }
+    }
+}
+
+fn failing(view: View<'_>, actor: &str, error: TaskError, random: &dyn Random) -> Draft {
+    let task: &Task = view.task;
+    let tries = task.tries + 1;
+    let again = error.class.is_retried() && tries < task.spec.policy.retry.max_tries;
+    match task.state {
+        // It would have been tried again, but nobody wants it any more; or it ended because of that.
+        State::Cancelling if again || error.class == everloop_types::error::Class::Cancelled => {
+            Draft::by(actor, cancelled(task, None))
+        }
+        _ if again => {
+            let at = view.now.plus(task.spec.policy.retry.delay(tries, random));
+            Draft::by(actor, RetryScheduled { at, error })
+        }
+        _ => Draft::by(actor, failed(task, error)),
+    }
+}

@@ -1,0 +1,248 @@
+//! What an event does to a record.
+
+use everloop_types::event::{EventBody, LostReason};
+use everloop_types::id::{TaskId, TenantId};
+use everloop_types::state::{State, targets};
+use everloop_types::task::{
+    Arrived, ArrivedWhat, Decided, OpenRequest, PauseReason, Progress, Task, TaskSpec, Usage,
+};
+use everloop_types::time::Timestamp;
+
+/// What of an event's envelope a record depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// Its time.
+    pub ts: Timestamp,
+    /// Who caused it.
+    pub actor: &'a str,
+    /// Bytes of its data.
+    pub bytes: usize,
+}
+
+/// An event that the table of transitions does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a {event} event is not allowed in state {state}")]
+pub struct Illegal {
+    /// The state before; `none` before the first event.
+    pub state: String,
+    /// The type of the event.
+    pub event: String,
+}
+
+/// The record after `task.submitted`. The input is left out of it.
+pub fn born(id: TaskId, tenant: TenantId, meta: Meta<'_>, spec: TaskSpec) -> Task {
+    let waits = !spec.depends_on.is_empty() || spec.not_before.is_some_and(|at| at > meta.ts);
+    Task {
+        id,
+        tenant,
+        spec: TaskSpec { input: None, ..spec },
+        created_by: meta.actor.to_owned(),
+        state: if waits { State::Pending } else { State::Queued },
+        attempt: 0,
+        tries: 0,
+        lost: 0,
+        lost_total: 0,
+        steps: 0,
+        open_steps: Vec::new(),
+        progress: None,
+        usage: Usage { event_bytes: meta.bytes as u64, running_us: 0 },
+        error: None,
+        retry_at: None,
+        waiting_for: None,
+        paused: None,
+        arrived: Vec::new(),
+        open_requests: Vec::new(),
+        decided: Default::default(),
+        forked_from: None,
+        continued_as: None,
+        since_digest: 1,
+        created_at: meta.ts,
+        updated_at: meta.ts,
+        started_at: None,
+        attempt_at: None,
+        finished_at: None,
+    }
+}
+
+/// Applies an event. Total: whatever the table does not allow is refused and leaves the record as it was.
+///
+/// # Errors
+/// [`Illegal`], by the table in `types::state`.
+pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), Illegal> {
+    let illegal = |task: &Task| Illegal { state: task.state.to_string(), event: body.kind().into_owned() };
+    if task.state.is_terminal() {
+        return Err(illegal(task));
+    }
+    // Exactly one target, or the body says which.
+    let only = |task: &Task| targets(Some(task.state), &body.kind()).next().ok_or_else(|| illegal(task));
+    let leased = |task: &Task| if task.state.is_leased() { Ok(()) } else { Err(illegal(task)) };
+    match body {
+        EventBody::Submitted(_) => return Err(illegal(task)),
+        EventBody::Ready(_) => {
+            task.state = only(task)?;
+            task.retry_at = None;
+            task.waiting_for = None;
+        }
+        EventBody::Started(started) => {
+            task.state = only(task)?;
+            task.attempt = started.attempt;
+            task.attempt_at = Some(meta.ts);
+            task.started_at.get_or_insert(meta.ts);
+        }
+        EventBody::Waiting(waiting) => {
+            let to = only(task)?;
+            end_attempt(task, meta.ts);
+            task.waiting_for = Some(waiting.r#for.clone());
+            pause_or(task, to, meta.actor);
+        }
+        EventBody::RetryScheduled(retry) => {
+            let to = only(task)?;
+            end_attempt(task, meta.ts);
+            task.tries += 1;
+            task.error = Some(retry.error.clone());
+            task.retry_at = Some(retry.at);
+            pause_or(task, to, meta.actor);
+        }
+        EventBody::LeaseLost(lost) => {
+            let to = only(task)?;
+            end_attempt(task, meta.ts);
+            match lost.reason {
+                LostReason::Expired => {
+                    task.lost += 1;
+                    task.lost_total += 1;
+                }
+                LostReason::HandedBack => {}
+            }
+            pause_or(task, to, meta.actor);
+        }
+        EventBody::Pausing(_) | EventBody::Cancelling(_) => task.state = only(task)?,
+        EventBody::Paused(paused) => {
+            let to = only(task)?;
+            end_attempt(task, meta.ts);
+            task.state = to;
+            task.paused = Some(PauseReason {
+                by: meta.actor.to_owned(),
+                details: paused.details.clone(),
+                reason: paused.reason.clone(),
+            });
+        }
+        EventBody::Resumed(resumed) => {
+            if !targets(Some(task.state), "task.resumed").any(|to| to == resumed.state) {
+                return Err(illegal(task));
+            }
+            task.state = resumed.state;
+            task.paused = None;
+            if resumed.state == State::Queued {
+                task.retry_at = None;
+                task.waiting_for = None;
+            }
+        }
+        EventBody::Completed(completed) => {
+            let to = only(task)?;
+            finish(task, to, meta.ts);
+            task.error = None;
+            task.continued_as = completed.continued_as;
+        }
+        EventBody::Failed(failed) => {
+            let to = only(task)?;
+            // A try that failed for good counts; a deadline or a prerequisite is not a try.
+            if task.state.is_leased() {
+                task.tries += 1;
+            }
+            finish(task, to, meta.ts);
+            task.error = Some(failed.error.clone());
+        }
+        EventBody::Cancelled(_) => {
+            let to = only(task)?;
+            finish(task, to, meta.ts);
+        }
+        EventBody::Progressed(progress) => {
+            leased(task)?;
+            let old = task.progress.take().unwrap_or_default();
+            task.progress = Some(Progress {
+                done: progress.done.or(old.done),
+                note: progress.note.clone().or(old.note),
+                total: progress.total.or(old.total),
+            });
+        }
+        EventBody::StepStarted(step) => {
+            leased(task)?;
+            task.open_steps.retain(|open| *open != step.step);
+            task.open_steps.push(step.step.clone());
+        }
+        EventBody::StepCompleted(step) => {
+            // A fork begins with copies of step records, before anybody has claimed it.
+            task.open_steps.retain(|open| *open != step.step);
+            task.steps += 1;
+            task.lost = 0;
+        }
+        EventBody::StepFailed(step) => {
+            task.open_steps.retain(|open| *open != step.step);
+            if step.next_at.is_none() {
+                task.steps += 1;
+                task.lost = 0;
+            }
+        }
+        EventBody::Input(input) => task.arrived.push(Arrived {
+            what: ArrivedWhat::Input { id: input.id.clone(), name: input.name.clone() },
+            seq: meta.seq,
+        }),
+        EventBody::Child(child) => {
+            task.arrived.push(Arrived { what: ArrivedWhat::Child { task: child.task }, seq: meta.seq });
+        }
+        EventBody::InputTaken(taken) => task.arrived.retain(|arrived| match &arrived.what {
+            ArrivedWhat::Input { id, .. } | ArrivedWhat::Decision { id } => *id != taken.id,
+            ArrivedWhat::Child { task } => task.to_string() != taken.id,
+        }),
+        EventBody::ApprovalRequested(request) => {
+            task.open_requests.retain(|open| open.id != request.id);
+            task.open_requests.push(OpenRequest { id: request.id.clone(), seq: meta.seq });
+        }
+        EventBody::ApprovalDecision(decision) => {
+            task.open_requests.retain(|open| open.id != decision.id);
+            let decided =
+                Decided { by: meta.actor.to_owned(), decision: decision.decision.clone(), seq: meta.seq };
+            task.decided.insert(decision.id.clone(), decided);
+        }
+        EventBody::Updated(updated) => updated.fields.apply(&mut task.spec),
+        EventBody::Forked(forked) => task.forked_from = Some(forked.from.clone()),
+        EventBody::Log(_) | EventBody::Custom { .. } | EventBody::Digest(_) => {}
+        // These stand in audit streams only.
+        EventBody::TaskDeleted(_)
+        | EventBody::StreamFolded(_)
+        | EventBody::StreamTrimmed(_)
+        | EventBody::AuditSegment(_) => return Err(illegal(task)),
+    }
+    task.since_digest = if matches!(body, EventBody::Digest(_)) { 0 } else { task.since_digest + 1 };
+    task.updated_at = meta.ts;
+    task.usage.event_bytes += meta.bytes as u64;
+    Ok(())
+}
+
+fn end_attempt(task: &mut Task, ts: Timestamp) {
+    if let Some(since) = task.attempt_at.take() {
+        task.usage.running_us += u64::try_from(ts.since(since).as_micros()).unwrap_or(u64::MAX);
+    }
+}
+
+/// A task that was asked to pause pauses wherever it would have stood without a worker.
+fn pause_or(task: &mut Task, to: State, actor: &str) {
+    task.state = to;
+    if to == State::Paused {
+        task.paused =
+            Some(PauseReason { by: actor.to_owned(), details: None, reason: "requested".to_owned() });
+    }
+}
+
+fn finish(task: &mut Task, to: State, ts: Timestamp) {
+    end_attempt(task, ts);
+    task.state = to;
+    task.finished_at = Some(ts);
+    task.waiting_for = None;
+    task.retry_at = None;
+    task.paused = None;
+    task.open_requests.clear();
+    task.open_steps.clear();
+}

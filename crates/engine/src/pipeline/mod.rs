@@ -1,0 +1,247 @@
+//! The one thread that writes.
+//!
+//! It takes what has arrived, loads the working set, decides command by command in memory, gives waiting tasks to workers
+//! with room, and commits all of it at once. Only after the commit is anybody answered, any follower served, any worker told.
+
+mod batch;
+pub mod dispatcher;
+pub mod op;
+mod process;
+
+use crate::live::Tails;
+use crate::reconcile::Wake;
+use batch::{Batch, Tools};
+use dispatcher::Dispatcher;
+use everloop_journal::keys::SigningKey;
+use everloop_store::error::StoreError;
+use everloop_store::port::{ReadStore, WriteStore};
+use everloop_types::error::{Code, Refusal};
+use everloop_types::id::IncarnationId;
+use everloop_types::limits;
+use everloop_types::random::Random;
+use everloop_types::time::Clock;
+use op::{Answer, Op, Reply};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// What the pipeline is built from.
+pub struct Parts {
+    /// The writer.
+    pub writer: Box<dyn WriteStore>,
+    /// The readers.
+    pub reader: Arc<dyn ReadStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// The installation's key.
+    pub key: Arc<SigningKey>,
+    /// Where committed events go.
+    pub tails: Arc<Tails>,
+    /// Who looks after times and others.
+    pub wake: Arc<Wake>,
+    /// How many times the installation was restored.
+    pub epoch: u32,
+    /// This run of the server.
+    pub incarnation: IncarnationId,
+    /// Events between two digests.
+    pub digest_every: u64,
+}
+
+/// Counters that anybody may read.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Commits.
+    pub commits: AtomicU64,
+    /// Events written.
+    pub events: AtomicU64,
+    /// Rows written, events included.
+    pub rows: AtomicU64,
+    /// Commands that wait for the pipeline.
+    pub waiting: AtomicU64,
+    /// Whether the last commit failed.
+    pub failing: std::sync::atomic::AtomicBool,
+}
+
+/// Commands that may wait before new ones are shed.
+const QUEUE: usize = 8 * limits::COMMIT_COMMANDS;
+
+/// The way into the pipeline.
+#[derive(Clone)]
+pub struct Handle {
+    ops: mpsc::Sender<(Op, Reply)>,
+    /// What it has done.
+    pub counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// Asks, and waits for the answer after the commit.
+    ///
+    /// # Errors
+    /// The refusal, `overloaded` if too much waits, `shutting_down` if the pipeline has ended.
+    pub async fn ask(&self, op: Op) -> Result<Answer, Refusal> {
+        self.send(op)?.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Asks and blocks this thread until the answer.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub fn ask_blocking(&self, op: Op) -> Result<Answer, Refusal> {
+        self.send(op)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Asks for all of these at once and blocks this thread until every answer. The answers stand in the order of the asking.
+    pub fn ask_all_blocking(&self, ops: Vec<Op>) -> Vec<Result<Answer, Refusal>> {
+        let sent: Vec<_> = ops.into_iter().map(|op| self.send(op)).collect();
+        sent.into_iter().map(|sent| sent?.blocking_recv().unwrap_or_else(|_| Err(stopped()))).collect()
+    }
+
+    fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer, Refusal>>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        self.ops.try_send((op, reply)).map_err(|error| {
+            self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    Refusal::new(Code::Overloaded, format!("{QUEUE} commands wait for the database already"))
+                        .hint("send the request again with the same key, after a while")
+                        .retry_after_ms(1_000)
+                }
+                mpsc::error::TrySendError::Closed(_) => stopped(),
+            }
+        })?;
+        Ok(answer)
+    }
+}
+
+fn stopped() -> Refusal {
+    Refusal::new(Code::ShuttingDown, "the server is stopping").retry_after_ms(1_000)
+}
+
+/// Starts the thread. It ends when every handle is gone and what was asked is done.
+///
+/// # Errors
+/// If the store can't be read, or no thread can be had.
+pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), StoreError> {
+    let (ops, inbox) = mpsc::channel(QUEUE);
+    let counters = Arc::new(Counters::default());
+    let mut dispatcher = Dispatcher::default();
+    dispatcher.read(&*parts.reader, parts.clock.monotonic())?;
+    let mut pipeline =
+        Pipeline { parts, dispatcher, counters: counters.clone(), stop: false, claimed_any: false };
+    let thread = std::thread::Builder::new()
+        .name("everloop-writer".to_owned())
+        .spawn(move || pipeline.run(inbox))
+        .map_err(|error| StoreError::Unavailable(error.into()))?;
+    Ok((Handle { ops, counters }, thread))
+}
+
+struct Pipeline {
+    parts: Parts,
+    dispatcher: Dispatcher,
+    counters: Arc<Counters>,
+    /// The disk lost what was written: nothing is written any more.
+    stop: bool,
+    /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.
+    claimed_any: bool,
+}
+
+impl Pipeline {
+    fn run(&mut self, mut inbox: mpsc::Receiver<(Op, Reply)>) {
+        let mut ops = Vec::with_capacity(limits::COMMIT_COMMANDS);
+        while let Some(first) = inbox.blocking_recv() {
+            ops.push(first);
+            while ops.len() < limits::COMMIT_COMMANDS {
+                let Ok(next) = inbox.try_recv() else { break };
+                ops.push(next);
+            }
+            self.counters.waiting.fetch_sub(ops.len() as u64, Ordering::Relaxed);
+            self.batch(std::mem::take(&mut ops));
+            // Whoever has room after it gets what waits, as long as there is some of both.
+            while inbox.is_empty() && self.claimed_any && self.has_work() {
+                self.batch(Vec::new());
+            }
+            if inbox.is_empty()
+                && let Err(error) = self.parts.writer.idle()
+            {
+                tracing::warn!(%error, "work between commits failed");
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let nothing = std::collections::HashMap::new();
+        !self.dispatcher.wanted(&self.dispatcher.offers(&nothing, &nothing)).is_empty()
+    }
+
+    /// Takes a batch to its end: commands whose stream has moved meanwhile are decided again.
+    fn batch(&mut self, ops: Vec<(Op, Reply)>) {
+        let mut todo = ops;
+        // A batch that keeps moving is a fault elsewhere; nobody waits for ever for it.
+        for _ in 0..8 {
+            match self.attempt(todo) {
+                Ok(again) if again.is_empty() => return,
+                Ok(again) => todo = again,
+                Err(()) => return,
+            }
+        }
+        for (_, reply) in todo {
+            let refusal = Refusal::new(Code::Overloaded, "others changed the same tasks at the same time");
+            let _ = reply.send(Err(refusal.retry_after_ms(100)));
+        }
+    }
+
+    /// Loads, decides, commits, answers. Gives back what has to be decided again.
+    fn attempt(&mut self, mut ops: Vec<(Op, Reply)>) -> Result<Vec<(Op, Reply)>, ()> {
+        if self.stop {
+            let error = StoreError::Failed("a write was lost before".into());
+            return self.refuse(ops, &error);
+        }
+        let wanted = self.wanted(&ops);
+        let loaded = match self.parts.writer.load(&wanted, self.parts.clock.now()) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.refuse(ops, &error),
+        };
+        let ready = loaded.ready.clone();
+        let mut batch = Batch::new(loaded);
+        let key = self.parts.key.clone();
+        let random = self.parts.random.clone();
+        let tools = Tools { random: &*random, key: &key, digest_every: self.parts.digest_every };
+        let outcomes: Vec<_> = ops.iter_mut().map(|(op, _)| self.process(&mut batch, tools, op)).collect();
+        let claims = self.dispatch(&mut batch, tools, ready);
+        self.claimed_any = !claims.is_empty() || !ops.is_empty();
+        let writes = batch.write_set(tools);
+        let committed = if writes.streams.is_empty() && writes.rows.is_empty() {
+            Ok(Default::default())
+        } else {
+            self.parts.writer.commit(&writes)
+        };
+        let committed = match committed {
+            Ok(committed) => committed,
+            Err(StoreError::Unknown(source)) => {
+                tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
+                return match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
+                    Ok(()) => Ok(ops),
+                    Err(error) => self.refuse(ops, &error),
+                };
+            }
+            Err(error) => {
+                self.stop |= matches!(error, StoreError::Failed(_));
+                return self.refuse(ops, &error);
+            }
+        };
+        self.counters.failing.store(false, Ordering::Relaxed);
+        Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
+    }
+
+    fn refuse(&mut self, ops: Vec<(Op, Reply)>, error: &StoreError) -> Result<Vec<(Op, Reply)>, ()> {
+        self.counters.failing.store(true, Ordering::Relaxed);
+        tracing::error!(%error, commands = ops.len(), "a batch was not written");
+        for (_, reply) in ops {
+            let _ = reply.send(Err(error.refusal()));
+        }
+        Err(())
+    }
+}

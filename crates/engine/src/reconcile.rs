@@ -1,0 +1,158 @@
+//! Looks at what time and others have made due, and asks the pipeline for it.
+//!
+//! It takes no input: a wake-up is a hint, the rows decide. The same look follows a restart and a second of silence.
+
+use crate::pipeline::Handle;
+use crate::pipeline::op::{Op, Wish};
+use everloop_store::error::StoreError;
+use everloop_store::port::ReadStore;
+use everloop_store::rows::OutboxRow;
+use everloop_store::work::Row;
+use everloop_types::error::{Code, Refusal};
+use everloop_types::event::{Child, SYSTEM};
+use everloop_types::task::ChildPolicy;
+use everloop_types::time::Clock;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long nothing is looked at when nothing seems due.
+const IDLE: Duration = Duration::from_secs(1);
+/// How many rows are looked at in one go.
+const PAGE: usize = 256;
+
+/// Wakes the reconciler, or ends it.
+#[derive(Debug, Default)]
+pub struct Wake {
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Wake {
+    /// There may be something to do.
+    pub fn wake(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+        self.changed.notify_one();
+    }
+
+    /// There is nothing to do any more.
+    pub fn stop(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits; gives whether to go on.
+    fn wait(&self, longest: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |state: &mut (bool, bool)| !state.0 && !state.1;
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, longest, waiting).unwrap_or_else(PoisonError::into_inner);
+        state.0 = false;
+        !state.1
+    }
+}
+
+/// The reconciler. Runs on a thread of its own until it is told to stop.
+pub struct Reconciler {
+    /// The readers.
+    pub store: Arc<dyn ReadStore>,
+    /// The way into the pipeline.
+    pub pipeline: Handle,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Who wakes it.
+    pub wake: Arc<Wake>,
+}
+
+impl Reconciler {
+    /// Looks until told to stop.
+    pub fn run(&self) {
+        loop {
+            let busy = match self.look() {
+                Ok(busy) => busy,
+                Err(error) => {
+                    tracing::warn!(%error, "looking for what is due failed; it will be tried again");
+                    false
+                }
+            };
+            let wait = if busy { Duration::ZERO } else { self.until_next() };
+            if !self.wake.wait(wait) {
+                return;
+            }
+        }
+    }
+
+    fn until_next(&self) -> Duration {
+        match self.store.next_timer() {
+            // A timer that could not be fired is not asked for again at once.
+            Ok(Some(at)) => at.since(self.clock.now()).clamp(Duration::from_millis(1), IDLE),
+            Ok(None) | Err(_) => IDLE,
+        }
+    }
+
+    /// One look; gives whether there may be more to do.
+    ///
+    /// # Errors
+    /// If the store can't be read. What was done stays done.
+    pub fn look(&self) -> Result<bool, StoreError> {
+        let _ = self.pipeline.ask_blocking(Op::Expire);
+        let timers = self.store.timers_due(self.clock.now(), PAGE)?;
+        let due = timers.iter().map(|timer| Op::Wish {
+            tenant: timer.tenant,
+            task: timer.task,
+            actor: SYSTEM.to_owned(),
+            wish: Wish::Due,
+        });
+        let mut fired = 0;
+        for (answer, timer) in self.pipeline.ask_all_blocking(due.collect()).into_iter().zip(&timers) {
+            match answer {
+                Ok(_) => fired += 1,
+                Err(refusal) => tracing::warn!(task = %timer.task, %refusal, "a timer could not be fired"),
+            }
+        }
+        let outbox = self.store.outbox(PAGE)?;
+        let mut told = 0;
+        for row in &outbox {
+            told += usize::from(self.tell(row)?);
+        }
+        Ok((fired == timers.len() && timers.len() == PAGE) || (told > 0 && told == outbox.len()))
+    }
+
+    /// Tells others of a task's end; gives whether all of them know.
+    fn tell(&self, row: &OutboxRow) -> Result<bool, StoreError> {
+        let Some(ended) = self.store.task(row.tenant, row.task)? else {
+            return Ok(self.pipeline.ask_blocking(Op::Rows(vec![Row::OutboxDelete(row.task)])).is_ok());
+        };
+        let wish = |task, wish| Op::Wish { tenant: row.tenant, task, actor: SYSTEM.to_owned(), wish };
+        let mut ops = Vec::new();
+        if let Some(parent) = &ended.task.spec.parent {
+            let child = Child { state: ended.task.state, step: parent.step.clone(), task: row.task };
+            ops.push(wish(parent.task, Wish::ChildEnded(child)));
+        }
+        let dependents = self.store.dependents(row.task, PAGE)?;
+        let more = dependents.len() == PAGE;
+        for dependency in dependents {
+            let ended = Wish::DependencyEnded { task: row.task, state: ended.task.state };
+            ops.push(wish(dependency.dependent, ended));
+        }
+        let mut children_more = false;
+        match ended.task.spec.policy.children {
+            ChildPolicy::Cancel => {
+                let children = self.store.live_children(row.tenant, row.task, PAGE)?;
+                children_more = children.len() == PAGE;
+                let reason = Some(format!("its parent is {}", ended.task.state));
+                ops.extend(
+                    children.into_iter().map(|task| wish(task, Wish::Cancel { reason: reason.clone() })),
+                );
+            }
+            ChildPolicy::Leave => {}
+        }
+        let answers = self.pipeline.ask_all_blocking(ops);
+        // Whoever is gone, or has ended, need not be told.
+        let settled = |refusal: &Refusal| matches!(refusal.code, Code::NotFound | Code::IllegalTransition);
+        let all = answers.iter().all(|answer| answer.as_ref().err().is_none_or(settled));
+        if !all || more || children_more {
+            return Ok(all);
+        }
+        Ok(self.pipeline.ask_blocking(Op::Rows(vec![Row::OutboxDelete(row.task)])).is_ok())
+    }
+}

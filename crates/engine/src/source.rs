@@ -1,0 +1,249 @@
+//! The engine as a source of work.
+
+use crate::engine::Engine;
+use crate::machine::attempt::Write;
+use crate::pipeline::op::{Answer, Claimed, Op};
+use everloop_store::error::StoreError;
+use everloop_store::port::ReadStore;
+use everloop_types::error::{Code, Refusal};
+use everloop_types::event::EventBody;
+use everloop_types::id::{TaskId, TenantId, WorkerId};
+use everloop_types::lease::LeaseToken;
+use everloop_types::limits;
+use everloop_types::stream::StreamName;
+use everloop_types::task::TaskSpec;
+use everloop_types::worker::{Worker, WorkerSpec};
+use everloop_worker::source::{
+    Assignment, AttemptEnd, Frame, JournalEntry, SourceError, Sourced, TaskSignal, WorkSource, is_journal,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Where a worker's tasks and signals lie until it fetches them.
+struct Mailbox {
+    tasks: Option<tokio::sync::Mutex<mpsc::UnboundedReceiver<Claimed>>>,
+    signals: tokio::sync::Mutex<mpsc::UnboundedReceiver<TaskSignal>>,
+}
+
+/// Hands out the engine's tasks, to workers of this process and, through the server, to those elsewhere.
+pub struct EngineSource {
+    engine: Arc<Engine>,
+    embedded: bool,
+    mailboxes: Mutex<HashMap<WorkerId, Arc<Mailbox>>>,
+}
+
+impl EngineSource {
+    /// A source for workers of this process: they hold their tasks as long as it lives.
+    pub fn embedded(engine: Arc<Engine>) -> Self {
+        Self { engine, embedded: true, mailboxes: Mutex::default() }
+    }
+
+    /// A source for workers elsewhere: they hold their tasks as long as they renew their leases.
+    pub fn remote(engine: Arc<Engine>) -> Self {
+        Self { engine, embedded: false, mailboxes: Mutex::default() }
+    }
+
+    fn mailbox(&self, worker: WorkerId) -> Result<Arc<Mailbox>, SourceError> {
+        let found = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).cloned();
+        found.ok_or_else(|| Refusal::not_found(format!("worker {worker}")).hint("register again").into())
+    }
+
+    /// Makes a worker unknown; whatever it holds goes to others.
+    ///
+    /// # Errors
+    /// What the pipeline refuses.
+    pub async fn remove(&self, worker: WorkerId) -> Result<(), Refusal> {
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
+        self.engine.ask(Op::Gone { worker }).await.map(|_| ())
+    }
+
+    async fn assignments(&self, claimed: Vec<Claimed>) -> Result<Vec<Assignment>, SourceError> {
+        let mut out = Vec::with_capacity(claimed.len());
+        for claim in claimed {
+            out.push(match (claim.fresh, &claim.input) {
+                (true, Some(input)) => assignment(&claim, input.clone(), Vec::new()),
+                _ => {
+                    let read = self
+                        .engine
+                        .read(move |store| replay(store, &claim).map(|(i, j)| assignment(&claim, i, j)));
+                    read.await?
+                }
+            });
+        }
+        Ok(out)
+    }
+}
+
+fn assignment(
+    claim: &Claimed,
+    input: Option<everloop_types::json::Json>,
+    journal: Vec<JournalEntry>,
+) -> Assignment {
+    Assignment {
+        task: claim.task.id,
+        tenant: claim.task.tenant,
+        lease: claim.lease.token,
+        lease_ttl: claim.ttl,
+        attempt: claim.task.attempt,
+        tries: claim.task.tries,
+        spec: TaskSpec { input, ..claim.task.spec.clone() },
+        kind_version: claim.kind_version,
+        journal,
+    }
+}
+
+/// The input and the journal of a claimed task, from its stream.
+fn replay(
+    store: &dyn ReadStore,
+    claim: &Claimed,
+) -> Result<(Option<everloop_types::json::Json>, Vec<JournalEntry>), StoreError> {
+    let stream = StreamName::Task(claim.task.id);
+    let mut input = None;
+    let mut journal = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.events(claim.task.tenant, stream, after, limits::PAGE_EVENTS)?;
+        let Some(last) = page.last() else { return Ok((input, journal)) };
+        after = last.seq;
+        for event in &page {
+            if event.seq != 1 && !is_journal(&event.kind) {
+                continue;
+            }
+            let body = event.body().map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
+            match body {
+                Some(EventBody::Submitted(spec)) => input = spec.input,
+                Some(body) => journal.push(JournalEntry { seq: event.seq, body }),
+                None => {
+                    let what = format!("the payload of {stream}/{} is gone while the task lives", event.seq);
+                    return Err(StoreError::Corrupt { what });
+                }
+            }
+        }
+        if page.len() < limits::PAGE_EVENTS {
+            return Ok((input, journal));
+        }
+    }
+}
+
+/// A refusal that may pass is for the loop to try again; any other is not.
+fn sourced<T>(result: Result<T, Refusal>) -> Result<T, SourceError> {
+    result.map_err(|refusal| match refusal.code {
+        Code::Overloaded | Code::StorageFull | Code::StorageUnavailable | Code::ShuttingDown => {
+            SourceError::Unavailable(refusal.detail)
+        }
+        _ => SourceError::Refused(refusal),
+    })
+}
+
+impl WorkSource for EngineSource {
+    fn register(&self, spec: WorkerSpec) -> Sourced<'_, WorkerId> {
+        Box::pin(async move {
+            let now = self.engine.now();
+            let id = WorkerId(self.engine.new_id());
+            let worker = Worker {
+                id,
+                spec,
+                embedded: self.embedded,
+                trouble: None,
+                created_at: now,
+                last_heartbeat_at: now,
+            };
+            let (signals, signal_box) = mpsc::unbounded_channel();
+            let (op, task_box) = if self.embedded {
+                let (tasks, task_box) = mpsc::unbounded_channel();
+                (Op::Attach { worker, tasks, signals }, Some(tokio::sync::Mutex::new(task_box)))
+            } else {
+                (Op::Register { worker, signals }, None)
+            };
+            let mailbox = Mailbox { tasks: task_box, signals: tokio::sync::Mutex::new(signal_box) };
+            self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(mailbox));
+            sourced(self.engine.ask(op).await)?;
+            Ok(id)
+        })
+    }
+
+    fn heartbeat(&self, worker: WorkerId, trouble: Option<String>) -> Sourced<'_, ()> {
+        Box::pin(async move { sourced(self.engine.ask(Op::Heard { worker, trouble }).await).map(|_| ()) })
+    }
+
+    fn claim(
+        &self,
+        worker: WorkerId,
+        max: u32,
+        wait: Duration,
+        request: u64,
+    ) -> Sourced<'_, Vec<Assignment>> {
+        Box::pin(async move {
+            let mailbox = self.mailbox(worker)?;
+            let claimed = match &mailbox.tasks {
+                Some(tasks) => {
+                    let mut tasks = tasks.lock().await;
+                    let mut claimed = Vec::new();
+                    let _ = tokio::time::timeout(wait, tasks.recv_many(&mut claimed, max as usize)).await;
+                    claimed
+                }
+                None => {
+                    let (tasks, answer) = oneshot::channel();
+                    sourced(self.engine.ask(Op::Claim { worker, max, request, tasks }).await)?;
+                    tokio::time::timeout(wait, answer).await.ok().and_then(Result::ok).unwrap_or_default()
+                }
+            };
+            self.assignments(claimed).await
+        })
+    }
+
+    fn renew(&self, worker: WorkerId, leases: Vec<(TaskId, LeaseToken)>) -> Sourced<'_, Vec<TaskId>> {
+        Box::pin(async move {
+            match sourced(self.engine.ask(Op::Renew { worker, leases }).await)? {
+                Answer::Lost(lost) => Ok(lost),
+                Answer::Submitted { .. } | Answer::Task(_) | Answer::Existing(_) | Answer::Done => {
+                    Ok(Vec::new())
+                }
+            }
+        })
+    }
+
+    fn signals(&self, worker: WorkerId, wait: Duration) -> Sourced<'_, Vec<TaskSignal>> {
+        Box::pin(async move {
+            let mailbox = self.mailbox(worker)?;
+            let mut signals = mailbox.signals.lock().await;
+            let mut out = Vec::new();
+            let _ = tokio::time::timeout(wait, signals.recv_many(&mut out, limits::PAGE_ITEMS)).await;
+            Ok(out)
+        })
+    }
+
+    fn write(
+        &self,
+        actor: WorkerId,
+        tenant: TenantId,
+        task: TaskId,
+        lease: LeaseToken,
+        batch: u32,
+        events: Vec<EventBody>,
+        end: Option<AttemptEnd>,
+    ) -> Sourced<'_, ()> {
+        Box::pin(async move {
+            let successor = TaskId(self.engine.new_id());
+            let write = Write { token: lease, batch, actor: actor.to_string(), events, end, successor };
+            sourced(self.engine.ask(Op::Write { tenant, task, write: Box::new(write) }).await).map(|_| ())
+        })
+    }
+
+    fn frames(
+        &self,
+        _tenant: TenantId,
+        task: TaskId,
+        _lease: LeaseToken,
+        frames: Vec<Frame>,
+    ) -> Sourced<'_, ()> {
+        Box::pin(async move {
+            for frame in frames {
+                self.engine.tails().frame(StreamName::Task(task), frame);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! A worker in the engine's own process.
+
+use crate::harness::{Harness, TENANT, json, mock};
+use everloop_engine::source::EngineSource;
+use everloop_exec::mock::Mock;
+use everloop_testkit::system::RealClock;
+use everloop_types::state::State;
+use everloop_worker::executor::Registry;
+use everloop_worker::run::{Options, Worker};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::watch;
+
+fn start(h: &Harness, slots: u32) -> (watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+    let (stop, stopped) = watch::channel(false);
+    let worker = Worker {
+        source: Arc::new(EngineSource::embedded(h.engine.clone())),
+        registry: Registry::default().with(Arc::new(Mock)),
+        clock: Arc::new(RealClock::default()),
+        options: Options { max_concurrent_tasks: slots, ..Options::default() },
+    };
+    #[expect(clippy::disallowed_methods, reason = "a test may")]
+    let running = tokio::spawn(async move { worker.run(stopped).await.unwrap() });
+    (stop, running)
+}
+
+async fn registered(h: &Harness) {
+    while h.engine.read(|store| store.workers()).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_of_one_step_costs_two_commits_and_ten_rows_when_its_claim_is_folded() {
+    let h = Harness::new();
+    let (stop, running) = start(&h, 4);
+    registered(&h).await;
+    let counters = h.engine.counters();
+    let before = (counters.commits.load(Ordering::SeqCst), counters.rows.load(Ordering::SeqCst));
+    let mut spec = mock();
+    spec.input = Some(json("{\"steps\":[{\"name\":\"a\"}]}"));
+    let task = h.submit_with(spec, Some(("k", 1))).await.unwrap().task.id;
+    h.reaches(task, State::Completed).await;
+    assert_eq!(h.kinds(task), ["task.submitted", "task.started", "step.completed", "task.completed"]);
+    let rows = counters.rows.load(Ordering::SeqCst) - before.1;
+    assert!(rows <= 10, "{rows} rows");
+    let own = h.engine.read(move |store| store.task(TENANT, task)).await.unwrap().unwrap();
+    assert!(own.signature.is_some());
+    assert!(counters.commits.load(Ordering::SeqCst) - before.0 >= 2);
+    stop.send_replace(true);
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_tasks_than_slots_are_all_done_once() {
+    let h = Harness::new();
+    let (stop, running) = start(&h, 3);
+    let mut tasks = Vec::new();
+    for n in 0..200 {
+        let mut spec = mock();
+        spec.input = Some(json(&format!("{{\"result\":{n},\"steps\":[{{}}]}}")));
+        tasks.push(h.submit(spec).await.unwrap().task.id);
+    }
+    for task in tasks {
+        h.reaches(task, State::Completed).await;
+        let kinds = h.kinds(task);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "task.started").count(), 1, "{kinds:?}");
+    }
+    stop.send_replace(true);
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mock_that_fails_at_first_is_tried_again_and_waits_for_its_input() {
+    let h = Harness::new();
+    let (stop, running) = start(&h, 3);
+    let mut spec = mock();
+    spec.policy.retry.initial_ms = 1;
+    spec.input = Some(json(
+        "{\"steps\":[{\"name\":\"a\",\"result\":1},{\"name\":\"b\",\"fail_attempts\":1,\"events\":2}],\"wait_for_input\":\"go\"}",
+    ));
+    let task = h.submit(spec).await.unwrap().task.id;
+    let waiting = async {
+        while h.state(task).await != State::Waiting {
+            h.clock.advance(std::time::Duration::from_secs(1));
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await.unwrap();
+    let input = everloop_engine::pipeline::op::Wish::Input { id: "sig_1".to_owned(), name: "go".to_owned(), data: json("7") };
+    h.wish(task, input).await.unwrap();
+    h.reaches(task, State::Completed).await;
+    let kinds = h.kinds(task);
+    // The first step was recorded once, and not run again by the second try or after the wait.
+    assert_eq!(kinds.iter().filter(|kind| *kind == "step.completed").count(), 2, "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "step.failed").count(), 1, "{kinds:?}");
+    stop.send_replace(true);
+    running.await.unwrap();
+}

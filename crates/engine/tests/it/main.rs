@@ -1,0 +1,10 @@
+//! The engine over the in-memory store.
+
+#[cfg(test)]
+mod embedded;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod rebuild;

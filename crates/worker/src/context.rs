@@ -1,0 +1,323 @@
+//! What an executor sees of the world.
+
+use crate::executor::Stop;
+use crate::journal::Journal;
+use crate::outbox::Outbox;
+use crate::source::{Assignment, Frame, WorkSource};
+use crate::step::Step;
+use base64::Engine as _;
+use everloop_types::error::{Code, TaskError};
+use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log};
+use everloop_types::id::WorkerId;
+use everloop_types::json::Json;
+use everloop_types::step::{OnUnknown, step_key};
+use everloop_types::task::{PauseReason, Progress};
+use everloop_types::time::{Clock, Timestamp};
+use everloop_types::wait::Wait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What an attempt was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Go on.
+    Run,
+    /// Stop at the next step.
+    Pause,
+    /// Give up, within this time.
+    Cancel {
+        /// Time to clean up.
+        grace: Duration,
+    },
+    /// The attempt ran longer than it may: give up, within this time.
+    Timeout {
+        /// Time to clean up.
+        grace: Duration,
+    },
+    /// The worker is stopping: give the task back at the next step.
+    HandBack,
+    /// The lease is lost: stop at once.
+    Lost,
+}
+
+impl Control {
+    /// Whether the executor shall give up.
+    pub fn is_stop(self) -> bool {
+        matches!(self, Self::Cancel { .. } | Self::Timeout { .. } | Self::Lost)
+    }
+}
+
+/// One attempt, shared by every branch of its code. Cloning is cheap.
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+    scope: Arc<str>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) assignment: Assignment,
+    pub(crate) outbox: Outbox,
+    pub(crate) control: watch::Receiver<Control>,
+    source: Arc<dyn WorkSource>,
+    clock: Arc<dyn Clock>,
+    journal: Mutex<Journal>,
+    /// How often a name was used in a scope.
+    occurrences: Mutex<HashMap<(Arc<str>, String), u32>>,
+    /// When progress was last written, in milliseconds of the monotonic clock.
+    progress_at: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn new(
+        source: Arc<dyn WorkSource>,
+        worker: WorkerId,
+        mut assignment: Assignment,
+        control: watch::Receiver<Control>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let journal = Mutex::new(Journal::new(std::mem::take(&mut assignment.journal)));
+        let outbox = Outbox::new(source.clone(), worker, assignment.tenant, assignment.task, assignment.lease);
+        let shared = Shared {
+            assignment,
+            outbox,
+            control,
+            source,
+            clock,
+            journal,
+            occurrences: Mutex::default(),
+            progress_at: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared), scope: "".into() }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task: its id, what was asked for, the number of the attempt.
+    pub fn assignment(&self) -> &Assignment {
+        &self.shared.assignment
+    }
+
+    /// The input, `null` if there was none.
+    pub fn input(&self) -> Json {
+        self.shared.assignment.spec.input.clone().unwrap_or_default()
+    }
+
+    /// The input, read into a type of the executor's.
+    ///
+    /// # Errors
+    /// A `validation` error that says what serde missed.
+    pub fn input_as<T: DeserializeOwned>(&self) -> Result<T, Stop> {
+        serde_json::from_str(self.input().as_str())
+            .map_err(|error| Stop::Failed(TaskError::new(Code::InvalidRequest, format!("input: {error}"))))
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// A branch of the code with a scope of its own: `parallel[0]`, `map[key]`. Whatever runs beside something else needs one.
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Self {
+        let scope = if self.scope.is_empty() { name.into() } else { format!("{}/{name}", self.scope).into() };
+        Self { shared: self.shared.clone(), scope }
+    }
+
+    /// The identity of the next step of this name in this scope.
+    pub(crate) fn next_key(&self, name: &str) -> String {
+        let mut occurrences = self.shared.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = occurrences.entry((self.scope.clone(), name.to_owned())).or_default();
+        *count += 1;
+        step_key(&self.scope, name, *count)
+    }
+
+    /// Begins a step: `context.step("charge").args(&order).run(async { … }).await?`.
+    pub fn step(&self, name: &str) -> Step<'_> {
+        Step::new(self, name)
+    }
+
+    /// What the attempt was last told.
+    pub fn control(&self) -> Control {
+        *self.shared.control.borrow()
+    }
+
+    /// Waits until the executor shall give up: for its own cleaning up.
+    pub async fn stopped(&self) -> Control {
+        let mut control = self.shared.control.clone();
+        match control.wait_for(|control| control.is_stop()).await {
+            Ok(control) => *control,
+            Err(_) => Control::Lost,
+        }
+    }
+
+    /// What stands between two steps: whoever wants the task to stop is heard here.
+    ///
+    /// # Errors
+    /// The reason to stop.
+    pub fn boundary(&self) -> Result<(), Stop> {
+        match self.control() {
+            Control::Run => Ok(()),
+            Control::Pause => {
+                let reason = "requested".to_owned();
+                Err(Stop::Paused(PauseReason { by: String::new(), details: None, reason }))
+            }
+            Control::Cancel { .. } => Err(Stop::Cancelled),
+            Control::Timeout { .. } => Err(Stop::Failed(self.timed_out())),
+            Control::HandBack => Err(Stop::HandedBack),
+            Control::Lost => Err(Stop::LeaseLost),
+        }
+    }
+
+    pub(crate) fn timed_out(&self) -> TaskError {
+        let limit = self.shared.assignment.spec.policy.timeout_ms.unwrap_or_default();
+        TaskError::new(Code::Timeout, format!("attempt {} ran longer than {limit} ms", self.shared.assignment.attempt))
+    }
+
+    /// Makes everything that was written so far durable.
+    ///
+    /// # Errors
+    /// If the attempt is over.
+    pub async fn flush(&self) -> Result<(), Stop> {
+        self.shared.outbox.flush().await
+    }
+
+    /// Writes a log line.
+    pub fn log(&self, level: Level, text: impl Into<String>) {
+        self.log_chunk("executor", level, 0, text.into().into_bytes());
+    }
+
+    /// Writes a chunk of output of a source; the bytes of one source, joined, are what it wrote.
+    pub fn log_chunk(&self, source: &str, level: Level, offset: u64, bytes: Vec<u8>) {
+        let source = source.to_owned();
+        let (text, base64) = match String::from_utf8(bytes) {
+            Ok(text) => (Some(text), None),
+            Err(bytes) => (None, Some(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes()))),
+        };
+        self.shared.outbox.push(Log { base64, level, offset, source, text }.into());
+    }
+
+    /// Says how far the task has got. Written at most ten times a second; what comes faster reaches live followers only.
+    pub fn progress(&self, progress: Progress) {
+        let every = 1000 / u64::from(everloop_types::limits::PROGRESS_PER_SECOND);
+        let now = u64::try_from(self.shared.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let last = self.shared.progress_at.load(Ordering::Relaxed);
+        let is_end = progress.total.is_some() && progress.done == progress.total;
+        if last == 0 || is_end || now.saturating_sub(last) >= every {
+            self.shared.progress_at.store(now.max(1), Ordering::Relaxed);
+            self.shared.outbox.push(EventBody::Progressed(progress.into()));
+        }
+    }
+
+    /// Writes an event of the executor's own: `custom.<name>`.
+    ///
+    /// # Errors
+    /// If the name is not of the form `[a-z0-9_.]{1,64}` or the data can't be written as canonical JSON.
+    pub fn custom(&self, name: &str, data: &impl Serialize) -> Result<(), Stop> {
+        if !everloop_types::names::is_custom_event(name) {
+            let message = format!("{name:?} can't name an event: lower-case letters, digits, _ and . only");
+            return Err(Stop::Failed(TaskError::new(Code::InvalidRequest, message)));
+        }
+        self.shared.outbox.push(EventBody::Custom { name: name.to_owned(), data: canonical(data)? });
+        Ok(())
+    }
+
+    /// Shows something to live followers. It is not stored, and may be lost.
+    pub async fn frame(&self, kind: &str, data: Json) {
+        let assignment = &self.shared.assignment;
+        let frames = vec![Frame { kind: kind.to_owned(), data }];
+        // A frame that is lost is a frame that is lost.
+        let _ = self.shared.source.frames(assignment.tenant, assignment.task, assignment.lease, frames).await;
+    }
+
+    /// Waits for a time to pass, across restarts. A short wait is held; a longer one frees the worker.
+    ///
+    /// # Errors
+    /// The reason to stop: the wait itself, if it frees the worker.
+    pub async fn sleep(&self, name: &str, duration: Duration) -> Result<(), Stop> {
+        let id = self.next_key(name);
+        let at = self.journal().timer(&id).unwrap_or_else(|| self.now().plus(duration));
+        self.boundary()?;
+        let left = at.since(self.now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        if left < crate::run::WARM_WAIT {
+            tokio::select! {
+                () = tokio::time::sleep(left) => return self.boundary(),
+                _ = self.stopped() => return self.boundary(),
+            }
+        }
+        Err(Stop::Waiting(Wait::Timer { at, id }))
+    }
+
+    /// Takes the next input of a name, waiting for it as long as it takes.
+    ///
+    /// # Errors
+    /// The reason to stop: the wait itself, if nothing has come.
+    pub async fn wait_input(&self, name: &str) -> Result<Json, Stop> {
+        let step = self.next_key(name);
+        let found = self.journal().input(&step, name);
+        self.boundary()?;
+        match found {
+            Some((taken, data)) => {
+                if let Some(id) = taken {
+                    self.shared.outbox.push(InputTaken { id, step }.into());
+                }
+                Ok(data)
+            }
+            None => Err(Stop::Waiting(Wait::Input { id: step, name: name.to_owned() })),
+        }
+    }
+
+    /// Asks a person and waits for the answer: its word, and the value that came with it.
+    ///
+    /// # Errors
+    /// The reason to stop: the wait itself, if nobody has answered.
+    pub async fn ask(&self, name: &str, prompt: &str, choices: &[&str], details: Option<Json>) -> Result<(String, Option<Json>), Stop> {
+        let id = self.next_key(name);
+        self.ask_with_id(id, prompt, choices, details)
+    }
+
+    pub(crate) fn ask_with_id(
+        &self,
+        id: String,
+        prompt: &str,
+        choices: &[&str],
+        details: Option<Json>,
+    ) -> Result<(String, Option<Json>), Stop> {
+        let journal = self.journal();
+        if let Some(answer) = journal.decision(&id) {
+            return Ok(answer.clone());
+        }
+        if !journal.was_asked(&id) {
+            let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
+            let request = ApprovalRequested { choices, details, id: id.clone(), prompt: prompt.to_owned() };
+            self.shared.outbox.push(request.into());
+        }
+        Err(Stop::Waiting(Wait::Decision { id }))
+    }
+
+    /// The default for steps that say nothing themselves: the task's policy, else this one.
+    pub(crate) fn on_unknown(&self, own: OnUnknown) -> OnUnknown {
+        self.shared.assignment.spec.policy.on_unknown.unwrap_or(own)
+    }
+}
+
+/// A value as canonical JSON.
+pub(crate) fn canonical(value: &impl Serialize) -> Result<Json, Stop> {
+    everloop_journal::canonical::to_canonical(value).map_err(|error| {
+        let message = format!("the value has no canonical form: {error}");
+        Stop::Failed(TaskError::new(Code::NotCanonical, message))
+    })
+}

@@ -1,0 +1,100 @@
+//! The contract of an executor, and the registry of those that a worker has.
+
+use crate::context::Context;
+use everloop_types::error::{Code, TaskError};
+use everloop_types::json::Json;
+use everloop_types::task::{PauseReason, TaskSpec};
+use everloop_types::wait::Wait;
+use everloop_types::worker::KindOffer;
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why the code of a task stops before its end. Executors pass it on with `?`; they make only the first one themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The try has failed.
+    Failed(TaskError),
+    /// The task waits for something and needs no worker until then.
+    Waiting(Wait),
+    /// It stands still: it was asked to, or the code does not follow the journal.
+    Paused(PauseReason),
+    /// It was cancelled.
+    Cancelled,
+    /// It goes on as a new task with this input.
+    ContinueAs(Json),
+    /// The worker is stopping: another attempt goes on.
+    HandedBack,
+    /// The attempt is over: whatever is written now is refused.
+    LeaseLost,
+}
+
+impl From<TaskError> for Stop {
+    fn from(error: TaskError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<serde_json::Error> for Stop {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(TaskError::new(
+            Code::Internal,
+            format!("a value could not be written or read as JSON: {error}"),
+        ))
+    }
+}
+
+/// Does the work of one kind of task.
+///
+/// `run` is called once an attempt, with a context that knows what earlier attempts recorded. Everything that has an effect
+/// belongs into a step of the context; what stands between steps may run again. When the task is cancelled the context says
+/// so, and the future is dropped when the grace has passed: whatever it holds has to clean up when dropped.
+pub trait Executor: Send + Sync {
+    /// The kind and the versions that it runs.
+    fn offer(&self) -> KindOffer;
+
+    /// One line about it, for `everloop explain` and the list of kinds.
+    fn about(&self) -> &str;
+
+    /// Refuses an input that can never work, before a task is made of it.
+    ///
+    /// # Errors
+    /// What is wrong with which field of the input, as a path and a remedy.
+    fn check(&self, spec: &TaskSpec) -> Result<(), Vec<(String, String)>> {
+        let _ = spec;
+        Ok(())
+    }
+
+    /// Runs one attempt.
+    fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>>;
+}
+
+/// The executors of a worker, by kind.
+#[derive(Clone, Default)]
+pub struct Registry {
+    executors: BTreeMap<String, Arc<dyn Executor>>,
+}
+
+impl Registry {
+    /// Adds an executor; a second one for the same kind takes the first one's place.
+    #[must_use]
+    pub fn with(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executors.insert(executor.offer().kind, executor);
+        self
+    }
+
+    /// The executor of a kind.
+    pub fn get(&self, kind: &str) -> Option<&Arc<dyn Executor>> {
+        self.executors.get(kind)
+    }
+
+    /// What the worker offers.
+    pub fn offers(&self) -> Vec<KindOffer> {
+        self.executors.values().map(|executor| executor.offer()).collect()
+    }
+
+    /// Every executor, by kind.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<dyn Executor>)> {
+        self.executors.iter().map(|(kind, executor)| (kind.as_str(), executor))
+    }
+}

@@ -1,0 +1,213 @@
+//! The recorded past of a task, as a replay asks for it.
+
+use crate::executor::Stop;
+use crate::source::JournalEntry;
+use everloop_types::error::{Code, TaskError};
+use everloop_types::event::EventBody;
+use everloop_types::json::Json;
+use everloop_types::step::OnUnknown;
+use everloop_types::task::PauseReason;
+use everloop_types::time::Timestamp;
+use everloop_types::wait::Wait;
+use std::collections::{HashMap, HashSet};
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It gave this.
+    Completed(Json),
+    /// It failed for good.
+    Failed(TaskError),
+}
+
+/// A step that was recorded.
+#[derive(Clone, Debug)]
+struct Recorded {
+    kind: String,
+    intent: String,
+    outcome: Option<Outcome>,
+    /// How to go on if the outcome was never recorded.
+    on_unknown: OnUnknown,
+    /// Tries that failed and were to be repeated.
+    failed_tries: u32,
+}
+
+/// An input that was sent to the task.
+#[derive(Clone, Debug)]
+struct Sent {
+    id: String,
+    name: String,
+    data: Json,
+    /// The step that took it.
+    taken_by: Option<String>,
+}
+
+/// What a replay finds for a step.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// Nothing: it has not been run.
+    Nothing {
+        /// Tries of it that failed before.
+        failed_tries: u32,
+    },
+    /// Its outcome.
+    Outcome(Outcome),
+    /// It was started, and its outcome is unknown.
+    InDoubt(OnUnknown),
+}
+
+/// The journal of one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    steps: HashMap<String, Recorded>,
+    /// Step keys in the order in which their outcomes were recorded.
+    order: Vec<String>,
+    reached: HashSet<String>,
+    inputs: Vec<Sent>,
+    decisions: HashMap<String, (String, Option<Json>)>,
+    asked: HashSet<String>,
+    /// Timers that earlier attempts waited for: a wait that is asked for again keeps its time.
+    timers: HashMap<String, Timestamp>,
+}
+
+impl Journal {
+    pub(crate) fn new(entries: Vec<JournalEntry>) -> Self {
+        let mut journal = Self::default();
+        for entry in entries {
+            journal.add(entry.body);
+        }
+        journal
+    }
+
+    fn step(&mut self, key: &str, kind: &str, intent: &str) -> &mut Recorded {
+        let recorded = self.steps.entry(key.to_owned()).or_insert_with(|| Recorded {
+            kind: kind.to_owned(),
+            intent: intent.to_owned(),
+            outcome: None,
+            on_unknown: OnUnknown::Rerun,
+            failed_tries: 0,
+        });
+        kind.clone_into(&mut recorded.kind);
+        intent.clone_into(&mut recorded.intent);
+        recorded
+    }
+
+    /// Learns an event: one of the past, or one that was just recorded.
+    pub(crate) fn add(&mut self, body: EventBody) {
+        match body {
+            EventBody::StepStarted(step) => {
+                self.step(&step.step, &step.kind, &step.intent).on_unknown = step.on_unknown;
+            }
+            EventBody::StepCompleted(step) => {
+                self.step(&step.step, &step.kind, &step.intent).outcome = Some(Outcome::Completed(step.result));
+                self.order.push(step.step);
+            }
+            EventBody::StepFailed(step) => {
+                let recorded = self.step(&step.step, &step.kind, &step.intent);
+                recorded.failed_tries = step.r#try;
+                // Its start has an end now: what failed is not in doubt.
+                recorded.on_unknown = OnUnknown::Rerun;
+                if step.next_at.is_none() {
+                    recorded.outcome = Some(Outcome::Failed(step.error));
+                    self.order.push(step.step);
+                }
+            }
+            EventBody::Waiting(waiting) => waiting.r#for.leaves(&mut |leaf| {
+                if let Wait::Timer { at, id } = leaf {
+                    self.timers.insert(id.clone(), *at);
+                }
+            }),
+            EventBody::Input(input) => {
+                self.inputs.push(Sent { id: input.id, name: input.name, data: input.data, taken_by: None });
+            }
+            EventBody::InputTaken(taken) => {
+                if let Some(sent) = self.inputs.iter_mut().find(|sent| sent.id == taken.id) {
+                    sent.taken_by = Some(taken.step);
+                }
+            }
+            EventBody::ApprovalRequested(request) => {
+                self.asked.insert(request.id);
+            }
+            EventBody::ApprovalDecision(decision) => {
+                self.decisions.insert(decision.id, (decision.decision, decision.result));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is recorded of a step. Marks it as reached.
+    pub(crate) fn find(&mut self, key: &str, kind: &str, intent: &str) -> Result<Found, Stop> {
+        if !self.reached.insert(key.to_owned()) {
+            let message = format!("two steps have the identity {key:?}: give each branch a scope of its own");
+            return Err(Stop::Failed(TaskError::new(Code::Nondeterminism, message)));
+        }
+        let Some(recorded) = self.steps.get(key) else {
+            return Ok(Found::Nothing { failed_tries: 0 });
+        };
+        if recorded.kind != kind || recorded.intent != intent {
+            let side = |kind: &str, intent: &str| format!("{{\"intent\":\"{intent}\",\"kind\":{}}}", quoted(kind));
+            return Err(mismatch(
+                &format!("step {key} was recorded with another kind or other arguments"),
+                key,
+                &side(&recorded.kind, &recorded.intent),
+                &side(kind, intent),
+            ));
+        }
+        Ok(match &recorded.outcome {
+            Some(outcome) => Found::Outcome(outcome.clone()),
+            None if recorded.on_unknown.needs_start() => Found::InDoubt(recorded.on_unknown),
+            None => Found::Nothing { failed_tries: recorded.failed_tries },
+        })
+    }
+
+    /// A step that was recorded and never reached: the code has changed under its task.
+    pub(crate) fn unreached(&self) -> Option<Stop> {
+        let left = self.order.iter().find(|key| !self.reached.contains(*key))?;
+        let text = format!("the code came to its end without recorded step {left}");
+        Some(mismatch(&text, left, "\"recorded\"", "\"not reached\""))
+    }
+
+    /// The step recorded next that the code has not reached, for the note about a new step before it.
+    pub(crate) fn passed_over(&self) -> Option<&str> {
+        self.order.iter().find(|key| !self.reached.contains(*key)).map(String::as_str)
+    }
+
+    /// The input that a step takes: the one that it took before, or the first of the name that nobody took. Gives its id
+    /// too when taking it is new.
+    pub(crate) fn input(&mut self, step: &str, name: &str) -> Option<(Option<String>, Json)> {
+        if let Some(sent) = self.inputs.iter().find(|sent| sent.taken_by.as_deref() == Some(step)) {
+            return Some((None, sent.data.clone()));
+        }
+        let sent = self.inputs.iter_mut().find(|sent| sent.taken_by.is_none() && sent.name == name)?;
+        sent.taken_by = Some(step.to_owned());
+        Some((Some(sent.id.clone()), sent.data.clone()))
+    }
+
+    /// The answer to a request.
+    pub(crate) fn decision(&self, id: &str) -> Option<&(String, Option<Json>)> {
+        self.decisions.get(id)
+    }
+
+    /// Whether a request stands in the stream.
+    pub(crate) fn was_asked(&self, id: &str) -> bool {
+        self.asked.contains(id)
+    }
+
+    /// The time that a wait was first asked to last to.
+    pub(crate) fn timer(&self, id: &str) -> Option<Timestamp> {
+        self.timers.get(id).copied()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn mismatch(what: &str, step: &str, recorded: &str, code: &str) -> Stop {
+    let details = format!("{{\"code\":{code},\"recorded\":{recorded},\"step\":{},\"what\":{}}}", quoted(step), quoted(what));
+    Stop::Paused(PauseReason {
+        by: String::new(),
+        details: Json::from_canonical(details).ok(),
+        reason: Code::Nondeterminism.as_str().to_owned(),
+    })
+}

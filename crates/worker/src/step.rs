@@ -1,0 +1,188 @@
+//! One step: run once, recorded, and from then on replayed.
+
+use crate::context::{Context, canonical};
+use crate::executor::Stop;
+use crate::journal::{Found, Outcome};
+use everloop_types::error::{Code, TaskError};
+use everloop_types::event::{Level, StepCompleted, StepFailed, StepStarted};
+use everloop_types::json::Json;
+use everloop_types::step::OnUnknown;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+
+/// What a person may answer about a step that was cut off.
+const IN_DOUBT_CHOICES: [&str; 3] = ["happened", "rerun", "fail"];
+
+/// A step that is about to be run, or replayed.
+///
+/// ```no_run
+/// # use everloop_worker::{context::Context, executor::Stop};
+/// # use everloop_types::error::TaskError;
+/// # async fn example(context: Context) -> Result<(), Stop> {
+/// let length: u64 = context.step("measure").args(&"a.txt").run(async { Ok::<_, TaskError>(42) }).await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a step does nothing until it is run"]
+pub struct Step<'a> {
+    context: &'a Context,
+    key: String,
+    name: String,
+    kind: String,
+    args: Result<Json, Stop>,
+    on_unknown: OnUnknown,
+    code_version: Option<String>,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn new(context: &'a Context, name: &str) -> Self {
+        Self {
+            context,
+            key: context.next_key(name),
+            name: name.to_owned(),
+            kind: "step".to_owned(),
+            args: Ok(Json::null()),
+            on_unknown: OnUnknown::Rerun,
+            code_version: None,
+        }
+    }
+
+    /// What the step depends on: a replay with other arguments is found out.
+    pub fn args(mut self, args: &impl Serialize) -> Self {
+        self.args = canonical(args);
+        self
+    }
+
+    /// What kind of step it is: `http`, `shell`, `model`.
+    pub fn kind(mut self, kind: &str) -> Self {
+        kind.clone_into(&mut self.kind);
+        self
+    }
+
+    /// What to do if it is cut off and its outcome stays unknown, unless the task's policy says something else.
+    pub fn on_unknown(mut self, on_unknown: OnUnknown) -> Self {
+        self.on_unknown = on_unknown;
+        self
+    }
+
+    /// The version of the code that runs it, for the record.
+    pub fn code_version(mut self, version: &str) -> Self {
+        self.code_version = Some(version.to_owned());
+        self
+    }
+
+    /// The key that makes the effect of this step happen once where it is made: the same for every try and attempt.
+    pub fn idempotency_key(&self) -> String {
+        everloop_journal::digest::step_idempotency_key(self.context.assignment().task, &self.key)
+    }
+
+    /// Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins.
+    ///
+    /// # Errors
+    /// The step's error; the reason to stop.
+    pub async fn run<T, F>(self, work: F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, TaskError>>,
+    {
+        let args = self.args?;
+        let intent = everloop_journal::digest::intent(&args);
+        let context = self.context;
+        let found = context.journal().find(&self.key, &self.kind, &intent)?;
+        let failed_tries = match found {
+            Found::Outcome(Outcome::Completed(result)) => return Ok(result.parse()?),
+            Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
+            Found::Nothing { failed_tries } => failed_tries,
+            Found::InDoubt(policy) => match in_doubt(context, &self.key, &self.name, policy)? {
+                Some(result) => {
+                    record(context, &self.key, &self.kind, &intent, self.code_version, context.now(), result.clone());
+                    return Ok(result.parse()?);
+                }
+                None => 0,
+            },
+        };
+        context.boundary()?;
+        if let Some(ahead) = context.journal().passed_over() {
+            context.log(Level::Warn, format!("step {} is new and stands before recorded step {ahead}", self.key));
+        }
+        let on_unknown = context.on_unknown(self.on_unknown);
+        let started_at = context.now();
+        if on_unknown.needs_start() {
+            let started = StepStarted {
+                at: started_at,
+                code_version: self.code_version.clone(),
+                intent: intent.clone(),
+                kind: self.kind.clone(),
+                on_unknown,
+                step: self.key.clone(),
+            };
+            context.shared().outbox.push(started.into());
+        }
+        context.flush().await?;
+        // Whoever was heard while waiting for the disk is heard before anything happens.
+        context.boundary()?;
+        match work.await {
+            Ok(value) => {
+                let result = canonical(&value)?;
+                record(context, &self.key, &self.kind, &intent, self.code_version, started_at, result);
+                Ok(value)
+            }
+            Err(error) => {
+                let again = error.class.is_retried();
+                let failed = StepFailed {
+                    error: error.clone(),
+                    intent,
+                    kind: self.kind,
+                    // It runs again with the next try of the task; when that is, the task's policy says.
+                    next_at: again.then(|| context.now()),
+                    step: self.key,
+                    r#try: failed_tries + 1,
+                };
+                context.shared().outbox.push(failed.into());
+                Err(Stop::Failed(error))
+            }
+        }
+    }
+}
+
+fn record(
+    context: &Context,
+    key: &str,
+    kind: &str,
+    intent: &str,
+    code_version: Option<String>,
+    started_at: everloop_types::time::Timestamp,
+    result: Json,
+) {
+    let completed = StepCompleted {
+        attempt: context.assignment().attempt,
+        code_version,
+        intent: intent.to_owned(),
+        kind: kind.to_owned(),
+        result,
+        started_at,
+        step: key.to_owned(),
+    };
+    context.shared().outbox.push(completed.into());
+}
+
+/// A step that was started and never recorded: gives its outcome if somebody knows it, nothing if it shall run again.
+fn in_doubt(context: &Context, key: &str, name: &str, policy: OnUnknown) -> Result<Option<Json>, Stop> {
+    let unknown = || {
+        let message = format!("step {key} was cut off, and nobody knows whether it happened");
+        Stop::Failed(TaskError::new(Code::OutcomeUnknown, message))
+    };
+    match policy {
+        OnUnknown::Rerun => Ok(None),
+        OnUnknown::Fail => Err(unknown()),
+        OnUnknown::Verify | OnUnknown::Ask => {
+            let prompt = format!("Step {name} was started and cut off. Did it happen?");
+            let (decision, result) = context.ask_with_id(key.to_owned(), &prompt, &IN_DOUBT_CHOICES, None)?;
+            match decision.as_str() {
+                "happened" => Ok(Some(result.unwrap_or_default())),
+                "rerun" => Ok(None),
+                _ => Err(unknown()),
+            }
+        }
+    }
+}
