@@ -1,6 +1,7 @@
 //! The handle that the rest of the program holds.
 
 use crate::live::{Follower, Subscription, Tails};
+use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
 use crate::pipeline::{self, Counters, Handle};
 use crate::reconcile::{Reconciler, Wake};
@@ -15,7 +16,8 @@ use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::stream::StreamName;
 use everloop_types::time::{Clock, Timestamp};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::sync::atomic::Ordering;
 
 /// What an engine is built from.
@@ -32,6 +34,8 @@ pub struct Parts {
     pub key: Arc<SigningKey>,
     /// Events between two digests; [`limits::DIGEST_EVERY`] by default.
     pub digest_every: u64,
+    /// How long finished tasks are kept; [`limits::RETENTION`] by default.
+    pub retention: Duration,
 }
 
 /// Everything that happens to tasks, behind one handle.
@@ -111,6 +115,8 @@ impl Engine {
             pipeline: pipeline.clone(),
             clock: parts.clock.clone(),
             wake: wake.clone(),
+            retention: parts.retention,
+            swept: Mutex::default(),
         };
         let reconciler = std::thread::Builder::new()
             .name("everloop-reconciler".to_owned())
@@ -193,6 +199,14 @@ impl Engine {
     /// What it refuses.
     pub async fn ask(&self, op: Op) -> Result<Answer, Refusal> {
         self.pipeline.ask(op).await
+    }
+
+    /// Writes for the holder of a task.
+    ///
+    /// # Errors
+    /// What the pipeline refuses.
+    pub async fn write(&self, tenant: TenantId, task: TaskId, write: Write) -> Result<(), Refusal> {
+        self.pipeline.write(tenant, task, write).await.map(|_| ())
     }
 
     /// Submits a task; gives it as it is now, and whether this call made it.

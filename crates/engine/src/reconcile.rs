@@ -10,6 +10,7 @@ use everloop_store::rows::OutboxRow;
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{Child, SYSTEM};
+use everloop_types::limits;
 use everloop_types::task::ChildPolicy;
 use everloop_types::time::Clock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,6 +20,10 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(1);
 /// How many rows are looked at in one go.
 const PAGE: usize = 256;
+/// How often finished tasks are looked through for old ones. A sweep that was missed is made up for by the next.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Tasks that are dropped in one go: few, so that others hardly notice.
+const SWEEP_PAGE: usize = 8;
 
 /// Wakes the reconciler, or ends it.
 #[derive(Debug, Default)]
@@ -61,9 +66,42 @@ pub struct Reconciler {
     pub clock: Arc<dyn Clock>,
     /// Who wakes it.
     pub wake: Arc<Wake>,
+    /// How long finished tasks are kept.
+    pub retention: Duration,
+    /// When retention was last looked at, by the monotonic clock.
+    pub swept: Mutex<Option<Duration>>,
 }
 
 impl Reconciler {
+    /// Drops finished tasks that are old enough, and frees keys; gives whether there may be more.
+    fn sweep(&self) -> Result<bool, StoreError> {
+        let monotonic = self.clock.monotonic();
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_some_and(|last| monotonic.saturating_sub(last) < SWEEP) {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let old = self.store.finished_before(now.minus(self.retention), None, SWEEP_PAGE)?;
+        let more = old.len() == SWEEP_PAGE;
+        let delete = old.iter().map(|row| Op::Delete {
+            tenant: row.task.tenant,
+            task: row.task.id,
+            actor: SYSTEM.to_owned(),
+            reason: "retention",
+        });
+        for answer in self.pipeline.ask_all_blocking(delete.collect()) {
+            if let Err(refusal) = answer {
+                tracing::warn!(%refusal, "an old task could not be dropped");
+            }
+        }
+        if !more {
+            let deleted_before = now.minus(limits::KEY_RETENTION);
+            let _ = self.pipeline.ask_blocking(Op::Rows(vec![Row::KeysSweep { deleted_before }]));
+            *swept = Some(monotonic);
+        }
+        Ok(more)
+    }
+
     /// Looks until told to stop.
     pub fn run(&self) {
         loop {
@@ -114,7 +152,8 @@ impl Reconciler {
         for row in &outbox {
             told += usize::from(self.tell(row)?);
         }
-        Ok((fired == timers.len() && timers.len() == PAGE) || (told > 0 && told == outbox.len()))
+        let sweeping = self.sweep()?;
+        Ok(sweeping || (fired == timers.len() && timers.len() == PAGE) || (told > 0 && told == outbox.len()))
     }
 
     /// Tells others of a task's end; gives whether all of them know.

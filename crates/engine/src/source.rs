@@ -228,7 +228,7 @@ impl WorkSource for EngineSource {
         Box::pin(async move {
             let successor = TaskId(self.engine.new_id());
             let write = Write { token: lease, batch, actor: actor.to_string(), events, end, successor };
-            sourced(self.engine.ask(Op::Write { tenant, task, write: Box::new(write) }).await).map(|_| ())
+            sourced(self.engine.write(tenant, task, write).await)
         })
     }
 

@@ -1,6 +1,8 @@
 //! A batch in memory: every command sees what those before it decided.
 
+use super::audit::Audit;
 use super::op::Snapshot;
+use super::prepare::Prepared;
 use crate::machine::evolve::{Meta, born, evolve};
 use crate::machine::{Draft, View, project};
 use everloop_journal::chain;
@@ -40,9 +42,42 @@ pub(super) struct Entry {
     /// The input of a new task: handed to a worker without reading it back.
     pub(super) input: Option<Option<Json>>,
     data_subject: Option<String>,
+    /// The receipt's signature, where it was made before.
+    signature: Option<Signature>,
 }
 
 impl Entry {
+    /// A task as it was loaded.
+    pub(super) fn load(task: Task, head: Head, lease: Option<LeaseRow>, relations: Relations) -> Self {
+        Self {
+            before: Some((task.clone(), head, lease.clone())),
+            task,
+            head,
+            lease,
+            relations,
+            events: Vec::new(),
+            rows: Vec::new(),
+            input: None,
+            data_subject: None,
+            signature: None,
+        }
+    }
+
+    /// Takes over an end that was worked out elsewhere; gives it back if the task is not what it was worked out on.
+    pub(super) fn take_over(&mut self, prepared: Prepared) -> bool {
+        let same = self.events.is_empty()
+            && self.head == prepared.expected
+            && self.lease.as_ref() == Some(&prepared.lease);
+        if same {
+            self.task = prepared.task;
+            self.head = prepared.head;
+            self.events = prepared.events;
+            self.signature = Some(prepared.signature);
+            self.lease = None;
+        }
+        same
+    }
+
     /// What a command sees.
     pub(super) fn view(&self, now: Timestamp) -> View<'_> {
         View {
@@ -94,6 +129,10 @@ pub(super) struct Batch {
     pub(super) keys: HashMap<KeyHash, KeyRow>,
     /// Rows that hang on no stream.
     pub(super) rows: Vec<Row>,
+    /// Heads of streams that are no task's.
+    pub(super) streams: HashMap<StreamName, Head>,
+    /// Audit streams that grow.
+    pub(super) audit: BTreeMap<TenantId, Audit>,
 }
 
 fn broken(error: impl std::fmt::Display) -> Refusal {
@@ -103,22 +142,14 @@ fn broken(error: impl std::fmt::Display) -> Refusal {
 impl Batch {
     /// A batch with what was loaded for it.
     pub(super) fn new(loaded: WorkingSet) -> Self {
-        let entry = |task: LoadedTask| Entry {
-            before: Some((task.task.clone(), task.head, task.lease.clone())),
-            task: task.task,
-            head: task.head,
-            lease: task.lease,
-            relations: task.relations,
-            events: Vec::new(),
-            rows: Vec::new(),
-            input: None,
-            data_subject: None,
-        };
+        let entry = |task: LoadedTask| Entry::load(task.task, task.head, task.lease, task.relations);
         Self {
             now: loaded.now,
             entries: loaded.tasks.into_iter().map(|(id, task)| (id, entry(task))).collect(),
             keys: loaded.keys,
             rows: Vec::new(),
+            streams: loaded.streams,
+            audit: BTreeMap::new(),
         }
     }
 
@@ -172,6 +203,7 @@ impl Batch {
             rows: Vec::new(),
             input: Some(input),
             data_subject,
+            signature: None,
         };
         append(tools, &mut entry, self.now, drafts.collect())?;
         Ok(self.entries.entry(id).or_insert(entry))
@@ -180,6 +212,9 @@ impl Batch {
     /// What has to be written. Entries without a change are left out.
     pub(super) fn write_set(&mut self, tools: Tools<'_>) -> WriteSet {
         let mut writes = WriteSet { rows: std::mem::take(&mut self.rows), ..WriteSet::default() };
+        for audit in std::mem::take(&mut self.audit).into_values() {
+            writes.streams.extend(audit.into_writes());
+        }
         for (id, entry) in &mut self.entries {
             if !entry.is_changed() {
                 continue;
@@ -199,7 +234,8 @@ impl Batch {
             if ended && (ties || entry.task.spec.parent.is_some()) {
                 rows.push(Row::OutboxPut(OutboxRow { tenant: entry.task.tenant, task: *id }));
             }
-            let signature = ended.then(|| sign(tools.key, entry)).flatten();
+            let signature =
+                entry.signature.take().or_else(|| ended.then(|| sign(tools.key, entry)).flatten());
             writes.streams.push(StreamWrite {
                 tenant: entry.task.tenant,
                 stream: StreamName::Task(*id),
@@ -223,7 +259,7 @@ impl Batch {
     }
 }
 
-fn sign(key: &SigningKey, entry: &Entry) -> Option<Signature> {
+pub(super) fn sign(key: &SigningKey, entry: &Entry) -> Option<Signature> {
     let claims = receipt::claims_of(entry.events.last()?, &entry.task.spec.kind)?;
     Some(Signature { kid: key.kid().to_owned(), bytes: receipt::sign_detached_signature(key, &claims) })
 }

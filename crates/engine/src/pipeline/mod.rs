@@ -3,12 +3,15 @@
 //! It takes what has arrived, loads the working set, decides command by command in memory, gives waiting tasks to workers
 //! with room, and commits all of it at once. Only after the commit is anybody answered, any follower served, any worker told.
 
+mod audit;
 mod batch;
 pub mod dispatcher;
 pub mod op;
+mod prepare;
 mod process;
 
 use crate::live::Tails;
+use crate::machine::attempt::Write;
 use crate::reconcile::Wake;
 use batch::{Batch, Tools};
 use dispatcher::Dispatcher;
@@ -16,11 +19,12 @@ use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, WriteStore};
 use everloop_types::error::{Code, Refusal};
-use everloop_types::id::IncarnationId;
+use everloop_types::id::{IncarnationId, TaskId, TenantId};
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::time::Clock;
 use op::{Answer, Op, Reply};
+use prepare::Leased;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -73,9 +77,27 @@ pub struct Handle {
     ops: mpsc::Sender<(Op, Reply)>,
     /// What it has done.
     pub counters: Arc<Counters>,
+    leased: Arc<Leased>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    key: Arc<SigningKey>,
+    digest_every: u64,
 }
 
 impl Handle {
+    /// A holder writes; the end of a task is linked and signed on this thread, not on the pipeline's.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub async fn write(&self, tenant: TenantId, task: TaskId, write: Write) -> Result<Answer, Refusal> {
+        let tools = Tools { random: &*self.random, key: &self.key, digest_every: self.digest_every };
+        let prepared = match write.end {
+            Some(_) => self.leased.prepare(tools, task, &write, self.clock.now()).map(Box::new),
+            None => None,
+        };
+        self.ask(Op::Write { tenant, task, write: Box::new(write), prepared }).await
+    }
+
     /// Asks, and waits for the answer after the commit.
     ///
     /// # Errors
@@ -129,19 +151,31 @@ pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), Stor
     let counters = Arc::new(Counters::default());
     let mut dispatcher = Dispatcher::default();
     dispatcher.read(&*parts.reader, parts.clock.monotonic())?;
-    let mut pipeline =
-        Pipeline { parts, dispatcher, counters: counters.clone(), stop: false, claimed_any: false };
+    let leased = Arc::new(Leased::default());
+    let handle = Handle {
+        ops,
+        counters: counters.clone(),
+        leased: leased.clone(),
+        clock: parts.clock.clone(),
+        random: parts.random.clone(),
+        key: parts.key.clone(),
+        digest_every: parts.digest_every,
+    };
+    let mut pipeline = Pipeline { parts, dispatcher, counters, leased, segments: Default::default(), stop: false, claimed_any: false };
     let thread = std::thread::Builder::new()
         .name("everloop-writer".to_owned())
         .spawn(move || pipeline.run(inbox))
         .map_err(|error| StoreError::Unavailable(error.into()))?;
-    Ok((Handle { ops, counters }, thread))
+    Ok((handle, thread))
 }
 
 struct Pipeline {
     parts: Parts,
     dispatcher: Dispatcher,
     counters: Arc<Counters>,
+    leased: Arc<Leased>,
+    /// The audit segment of each tenant that grows.
+    segments: std::collections::HashMap<TenantId, u32>,
     /// The disk lost what was written: nothing is written any more.
     stop: bool,
     /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.

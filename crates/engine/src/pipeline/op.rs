@@ -1,5 +1,6 @@
 //! What the pipeline is asked, and what it answers.
 
+use super::prepare::Prepared;
 use crate::machine::attempt::Write;
 use everloop_store::rows::{KeyHash, LeaseRow};
 use everloop_store::work::Row;
@@ -163,6 +164,8 @@ pub enum Op {
         task: TaskId,
         /// What.
         write: Box<Write>,
+        /// What it comes to, where that was worked out before.
+        prepared: Option<Box<Prepared>>,
     },
     /// A worker of this process, that takes tasks as long as it has room.
     Attach {
@@ -209,6 +212,17 @@ pub enum Op {
     Gone {
         /// The worker.
         worker: WorkerId,
+    },
+    /// A finished task goes, with its whole stream; its keys answer that it is gone for a while.
+    Delete {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which one.
+        task: TaskId,
+        /// Who asks.
+        actor: String,
+        /// `requested` or `retention`.
+        reason: &'static str,
     },
     /// Leases that nobody renewed in time are lost.
     Expire,

@@ -1,6 +1,7 @@
 //! What a batch does with each command, and what follows its commit.
 
 use super::Pipeline;
+use super::audit::Audit;
 use super::batch::{Batch, Tools, append};
 use super::dispatcher::{Member, Poll};
 use super::op::{Answer, Claimed, Op, Reply, Submit, Wish};
@@ -13,7 +14,7 @@ use crate::machine::{
 use everloop_store::rows::{KeyRow, LeaseRow, QueueRow};
 use everloop_store::work::{Committed, Row, Wanted, WantedTask, WriteSet};
 use everloop_types::error::{Code, Refusal};
-use everloop_types::event::LostReason;
+use everloop_types::event::{LostReason, TaskDeleted};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
@@ -29,6 +30,8 @@ use std::time::Duration;
 pub(super) enum Outcome {
     Submitted { task: TaskId, created: bool },
     Task(TaskId),
+    /// Something that the tenant's audit stream tells of.
+    Audited(TenantId),
     Ready(Answer),
 }
 
@@ -74,7 +77,7 @@ impl Pipeline {
                     let relations = wish.needs_relations();
                     wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
                 }
-                Op::Write { tenant, task, write } => {
+                Op::Write { tenant, task, write, .. } => {
                     let relations = write.end.is_some();
                     wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
                 }
@@ -94,6 +97,10 @@ impl Pipeline {
                         relations: true,
                     });
                     wanted.tasks.extend(held);
+                }
+                Op::Delete { tenant, task, .. } => {
+                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations: true });
+                    wanted.streams.push((*tenant, StreamName::Audit(*tenant, self.audit_segment(*tenant))));
                 }
                 Op::Expire => {
                     let expired = self.dispatcher.expired(self.parts.clock.monotonic());
@@ -121,6 +128,17 @@ impl Pipeline {
         }
         wanted.ready = self.dispatcher.wanted(&self.dispatcher.offers(&ends, &asks));
         wanted
+    }
+
+    /// The audit segment that grows.
+    fn audit_segment(&mut self, tenant: TenantId) -> u32 {
+        if let Some(segment) = self.segments.get(&tenant) {
+            return *segment;
+        }
+        // What can't be read now is asked for again by the next one; the heads are compared at the commit.
+        let segment = self.parts.reader.audit_segment(tenant).ok().flatten().unwrap_or(1);
+        self.segments.insert(tenant, segment);
+        segment
     }
 
     fn member(
@@ -180,7 +198,7 @@ impl Pipeline {
                 append(tools, entry, now, drafts)?;
                 Ok(Outcome::Task(*task))
             }
-            Op::Write { tenant, task, write } => {
+            Op::Write { tenant, task, write, prepared } => {
                 let now = batch.now;
                 let entry = batch.entry(*tenant, *task)?;
                 let batch_number = write.batch;
@@ -188,8 +206,10 @@ impl Pipeline {
                 let end = write.end.clone();
                 let successor = write.successor;
                 let actor = write.actor.clone();
-                let drafts = attempt::decide(entry.view(now), (**write).clone(), tools.random)?;
-                append(tools, entry, now, drafts)?;
+                if !prepared.take().is_some_and(|prepared| entry.take_over(*prepared)) {
+                    let drafts = attempt::decide(entry.view(now), (**write).clone(), tools.random)?;
+                    append(tools, entry, now, drafts)?;
+                }
                 if let Some(lease) = entry.lease.as_mut().filter(|lease| lease.token == token) {
                     lease.batch = lease.batch.max(batch_number);
                 }
@@ -248,6 +268,28 @@ impl Pipeline {
                 };
                 batch.rows.push(Row::WorkerPut(worker));
                 Ok(Outcome::Ready(Answer::Done))
+            }
+            Op::Delete { tenant, task, actor, reason } => {
+                let now = batch.now;
+                let segment = self.audit_segment(*tenant);
+                let entry = batch.entry(*tenant, *task)?;
+                if !entry.task.state.is_terminal() {
+                    let detail = format!("task {task} is {} and can't be deleted", entry.task.state);
+                    return Err(Refusal::new(Code::IllegalTransition, detail).hint("cancel it first"));
+                }
+                let body = TaskDeleted {
+                    hash: everloop_journal::hex::encode(&entry.head.hash),
+                    last_seq: entry.head.seq,
+                    reason: (*reason).to_owned(),
+                    task: *task,
+                };
+                let row = Row::StreamDelete { tenant: *tenant, task: *task, at: now };
+                let head = batch.streams.get(&StreamName::Audit(*tenant, segment)).copied();
+                let audit = batch.audit.entry(*tenant).or_insert_with(|| Audit::load(*tenant, segment, head));
+                audit.add(tools, now, actor, &body.into(), row)?;
+                // Whoever comes after in this batch finds it gone.
+                batch.entries.remove(task);
+                Ok(Outcome::Audited(*tenant))
             }
             Op::Expire => {
                 let expired = self.dispatcher.expired(self.parts.clock.monotonic());
@@ -478,6 +520,9 @@ impl Pipeline {
         outcomes: Vec<((Op, Reply), Processed)>,
     ) -> Vec<(Op, Reply)> {
         let moved = |task: TaskId| committed.moved.contains(&StreamName::Task(task));
+        let audit_moved = |of: TenantId| {
+            committed.moved.iter().any(|name| matches!(name, StreamName::Audit(tenant, _) if *tenant == of))
+        };
         let writes = if committed.moved.is_empty() {
             writes
         } else {
@@ -503,6 +548,9 @@ impl Pipeline {
         let mut woken = false;
         let mut published = Vec::with_capacity(writes.streams.len());
         for stream in writes.streams {
+            if let StreamName::Audit(tenant, segment) = stream.stream {
+                self.segments.insert(tenant, segment);
+            }
             woken |= stream.rows.iter().any(|row| matches!(row, Row::OutboxPut(_) | Row::TimerPut(_)));
             let snapshot = stream.stream.task().and_then(|task| batch.snapshot(task));
             let events = stream.events.into_iter().map(Arc::new).collect();
@@ -515,6 +563,11 @@ impl Pipeline {
             });
         }
         self.parts.tails.publish(&published);
+        self.leased.learn(published.iter().filter_map(|new| {
+            let snapshot = new.snapshot.clone()?;
+            let lease = batch.entries.get(&snapshot.task.id)?.lease.clone();
+            Some((snapshot, lease))
+        }));
         let snapshots: HashMap<TaskId, _> =
             published.into_iter().filter_map(|p| Some((p.stream.task()?, p.snapshot?))).collect();
         let mut by_worker: BTreeMap<WorkerId, Vec<Claimed>> = BTreeMap::new();
@@ -547,6 +600,12 @@ impl Pipeline {
                     Some(snapshot) => Ok(Answer::Task(snapshot)),
                     None => Ok(Answer::Existing(task)),
                 },
+                Ok(Outcome::Audited(tenant)) if audit_moved(tenant) => {
+                    self.segments.remove(&tenant);
+                    again.push((op, reply));
+                    continue;
+                }
+                Ok(Outcome::Audited(_)) => Ok(Answer::Done),
                 Ok(Outcome::Ready(answer)) => Ok(answer),
                 Err(refusal) => Err(refusal),
             };

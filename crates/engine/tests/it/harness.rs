@@ -64,6 +64,7 @@ impl Harness {
             random: Arc::new(Seeded::new(1)),
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every,
+            retention: everloop_types::limits::RETENTION,
         })
         .unwrap();
         let source = EngineSource::remote(engine.clone());

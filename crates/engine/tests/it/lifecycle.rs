@@ -1,11 +1,13 @@
 //! Every way of a task, with a worker that does what the test says.
 
-use crate::harness::{Harness, TENANT, json, mock, transient};
-use everloop_engine::pipeline::op::Wish;
+use crate::harness::{Harness, TENANT, actor, json, mock, transient};
+use everloop_engine::pipeline::op::{Op, Wish};
+use everloop_journal::chain::Verifier;
 use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::event::{ApprovalDecision, ApprovalRequested, EventBody, StepCompleted};
 use everloop_types::limits;
 use everloop_types::state::State;
+use everloop_types::stream::StreamName;
 use everloop_types::task::{Concurrency, Dependency, DependsOn, Parent, PauseReason};
 use everloop_types::wait::Wait;
 use everloop_worker::source::{AttemptEnd, Signal, SourceError, WorkSource};
@@ -314,4 +316,28 @@ async fn continue_as_ends_a_task_into_a_new_one() {
     let claimed = h.claim(worker, 2).await.unwrap();
     assert_eq!(claimed.task, next);
     assert_eq!(claimed.spec.input.unwrap().as_str(), "{\"page\":2}");
+}
+
+#[tokio::test]
+async fn finished_tasks_are_dropped_when_they_are_old_and_the_audit_stream_says_so() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let live = h.submit_with(mock(), Some(("live", 1))).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    let delete = |reason| Op::Delete { tenant: TENANT, task: live, actor: actor(), reason };
+    assert_eq!(h.engine.ask(delete("requested")).await.unwrap_err().code, Code::IllegalTransition);
+    h.complete(worker, &claimed).await;
+    h.clock.advance(limits::RETENTION + Duration::from_secs(120));
+    let gone = async {
+        while h.engine.snapshot(TENANT, live).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    let audit = StreamName::Audit(TENANT, 1);
+    let events = h.engine.read(move |store| store.events(TENANT, audit, 0, 10)).await.unwrap();
+    let mut verifier = Verifier::new(TENANT, audit);
+    events.iter().for_each(|event| verifier.check(event).unwrap());
+    assert_eq!(events.iter().map(|event| &*event.kind).collect::<Vec<_>>(), ["audit.segment", "task.deleted"]);
+    assert_eq!(h.submit_with(mock(), Some(("live", 1))).await.unwrap_err().code, Code::TaskDeleted);
 }
