@@ -103,8 +103,8 @@ pub struct WriteSet {
 
 /// A stream that grows. If its head is not the expected one, nothing of this is written and the stream comes back.
 ///
-/// Without events it is only compared: for rows that are right under that head alone, such as a renewed lease. Its record
-/// can't change then.
+/// Without events it is only compared, for rows that are right under that head alone, such as a renewed lease. Its record
+/// is not looked at then: only events change one.
 #[derive(Clone, Debug)]
 pub struct StreamWrite {
     /// Whose it is.

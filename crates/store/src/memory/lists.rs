@@ -1,0 +1,136 @@
+//! Tasks by filter.
+
+use super::MemoryReader;
+use super::state::{Record, State};
+use crate::port::{Order, Read, TaskFilter, TaskRead};
+use crate::rows::{KeyHash, KeyRow, StateCount, TaskRow};
+use everloop_types::id::{TaskId, TenantId};
+use everloop_types::state::State as TaskState;
+use everloop_types::time::Timestamp;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+impl TaskRead for MemoryReader {
+    fn task(&self, tenant: TenantId, id: TaskId) -> Read<Option<TaskRow>> {
+        Ok(self.store.disk().read()?.task(tenant, id))
+    }
+
+    fn key(&self, hash: &KeyHash) -> Read<Option<KeyRow>> {
+        Ok(self.store.disk().read()?.keys.get(hash).cloned())
+    }
+
+    fn tasks(
+        &self,
+        tenant: TenantId,
+        filter: &TaskFilter,
+        order: Order,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Read<Vec<TaskRow>> {
+        let disk = self.store.disk();
+        let state = disk.read()?;
+        let rows = match (order, after) {
+            (Order::Oldest, after) => collect(state, state.after(after), tenant, filter, limit),
+            (Order::Newest, None) => collect(state, state.tasks.values().rev(), tenant, filter, limit),
+            (Order::Newest, Some(id)) => {
+                collect(state, state.tasks.range(..id).rev().map(|(_, record)| record), tenant, filter, limit)
+            }
+        };
+        Ok(rows)
+    }
+
+    fn tasks_count(&self, tenant: TenantId, filter: &TaskFilter, cap: u64) -> Read<u64> {
+        let disk = self.store.disk();
+        let state = disk.read()?;
+        let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+        let found = state.tasks.values().filter(|record| is_match(record, tenant, filter)).take(cap);
+        Ok(found.count() as u64)
+    }
+
+    fn state_counts(&self, tenant: TenantId) -> Read<Vec<StateCount>> {
+        let disk = self.store.disk();
+        let mut counts: BTreeMap<(&str, TaskState), StateCount> = BTreeMap::new();
+        for Record { task, .. } in disk.read()?.tasks.values().filter(|record| record.task.tenant == tenant) {
+            let count = counts.entry((&task.spec.queue, task.state)).or_insert_with(|| StateCount {
+                queue: task.spec.queue.clone(),
+                state: task.state,
+                tasks: 0,
+                running_us: 0,
+                event_bytes: 0,
+            });
+            count.tasks += 1;
+            count.running_us += task.usage.running_us;
+            count.event_bytes += task.usage.event_bytes;
+        }
+        Ok(counts.into_values().collect())
+    }
+
+    fn finished_before(&self, at: Timestamp, after: Option<TaskId>, limit: usize) -> Read<Vec<TaskRow>> {
+        let disk = self.store.disk();
+        let state = disk.read()?;
+        let found =
+            state.after(after).filter(|record| record.task.finished_at.is_some_and(|finished| finished < at));
+        Ok(found.filter_map(|record| state.row(record)).take(limit).collect())
+    }
+}
+
+impl State {
+    /// Records after an id, oldest first.
+    fn after(&self, id: Option<TaskId>) -> impl Iterator<Item = &Record> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tasks.range((start, Bound::Unbounded)).map(|(_, record)| record)
+    }
+}
+
+fn collect<'a>(
+    state: &State,
+    records: impl Iterator<Item = &'a Record>,
+    tenant: TenantId,
+    filter: &TaskFilter,
+    limit: usize,
+) -> Vec<TaskRow> {
+    records
+        .filter(|record| is_match(record, tenant, filter))
+        .filter_map(|record| state.row(record))
+        .take(limit)
+        .collect()
+}
+
+fn is_match(record: &Record, tenant: TenantId, filter: &TaskFilter) -> bool {
+    let Record { task, .. } = record;
+    let TaskFilter {
+        states,
+        kinds,
+        queue,
+        priority,
+        labels,
+        parent,
+        session,
+        key_prefix,
+        text,
+        created_by,
+        dead_letters,
+    } = filter;
+    let spec = &task.spec;
+    task.tenant == tenant
+        && (states.is_empty() || states.contains(&task.state))
+        && (kinds.is_empty() || kinds.contains(&spec.kind))
+        && queue.as_ref().is_none_or(|queue| *queue == spec.queue)
+        && priority.is_none_or(|priority| priority == spec.policy.priority)
+        && labels.iter().all(|(name, value)| spec.labels.get(name) == Some(value))
+        && parent.is_none_or(|parent| spec.parent.as_ref().is_some_and(|its| its.task == parent))
+        && session.is_none_or(|session| spec.session == Some(session))
+        && key_prefix
+            .as_ref()
+            .is_none_or(|prefix| spec.key.as_ref().is_some_and(|key| key.starts_with(prefix)))
+        && text.as_ref().is_none_or(|text| has_text(task, &text.to_ascii_lowercase()))
+        && created_by.as_ref().is_none_or(|by| *by == task.created_by)
+        && (!dead_letters || task.state == TaskState::Failed)
+}
+
+fn has_text(task: &everloop_types::task::Task, lower: &str) -> bool {
+    [&task.spec.name, &task.spec.title, &task.spec.description]
+        .into_iter()
+        .flatten()
+        .any(|field| field.to_ascii_lowercase().contains(lower))
+}
