@@ -5,10 +5,14 @@
 
 mod audit;
 mod batch;
+mod dispatch;
 pub mod dispatcher;
 pub mod op;
 mod prepare;
 mod process;
+mod settle;
+mod submit;
+mod wanted;
 
 use crate::live::Tails;
 use crate::machine::attempt::Write;

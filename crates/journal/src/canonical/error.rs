@@ -1,3 +1,5 @@
+//! Why a text has no canonical form, and where.
+
 use everloop_types::error::{Code, FieldError, Refusal};
 use everloop_types::limits;
 use std::fmt;

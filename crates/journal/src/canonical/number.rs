@@ -1,3 +1,5 @@
+//! Numbers: kept digit for digit, or written as ECMAScript writes a double.
+
 use super::Reason;
 use std::ops::RangeInclusive;
 

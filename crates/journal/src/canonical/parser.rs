@@ -1,3 +1,5 @@
+//! One pass from foreign text to canonical text.
+
 use super::error::Fail;
 use super::number::{self, Canonical};
 use super::text::{compare_utf16, plain_len, write_char};

@@ -1,3 +1,5 @@
+//! Strings: how they are escaped, and how members are ordered.
+
 use std::cmp::Ordering;
 
 const LOW: u64 = 0x0101_0101_0101_0101;

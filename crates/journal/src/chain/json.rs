@@ -1,3 +1,5 @@
+//! Events as JSON: the form of exports, streams and pages.
+
 use super::{ENVELOPE_BYTES, write_fields};
 use crate::hex;
 use everloop_types::event::{Event, EventBody, Hash, Payload, Salt};

@@ -1,3 +1,5 @@
+//! Checks the events of a stream one after the other.
+
 use super::{data_hash, hash_of, head_after, start};
 use crate::hex;
 use everloop_types::event::{ENVELOPE_VERSION, Event, EventBody, Head};

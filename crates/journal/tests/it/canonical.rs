@@ -1,3 +1,5 @@
+//! What is canonical, what is refused, and the numbers of RFC 8785.
+
 use everloop_journal::canonical::{
     Reason, canonicalize, canonicalize_to_string, compare_utf16, is_canonical, to_canonical, write_string,
 };

@@ -1,3 +1,5 @@
+//! Links, digests and what a verifier finds.
+
 use crate::fixtures::{STREAM, events, json, relink};
 use everloop_journal::canonical::{canonicalize_to_string, is_canonical};
 use everloop_journal::chain::{

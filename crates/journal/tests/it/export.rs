@@ -1,3 +1,5 @@
+//! Exports and every way of tampering with one.
+
 use crate::fixtures::{STREAM, TASK, events, key};
 use everloop_journal::chain::to_json;
 use everloop_journal::export::{

@@ -1,3 +1,5 @@
+//! Receipts, keys and what makes them worthless.
+
 use crate::fixtures::{TASK, events, key};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,0 +1,51 @@
+//! What was measured, as a table.
+
+use std::time::Duration;
+
+/// One line.
+#[derive(Debug, serde::Serialize)]
+pub struct Row {
+    /// What was measured.
+    pub name: String,
+    /// How many at once.
+    pub concurrency: usize,
+    /// How many in a second.
+    pub per_second: f64,
+    /// Median latency in milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile in milliseconds.
+    pub p99_ms: f64,
+    /// The longest in milliseconds.
+    pub max_ms: f64,
+}
+
+impl Row {
+    /// From the latencies that were seen in a span of time.
+    pub fn new(name: &str, concurrency: usize, elapsed: Duration, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
+            latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
+        };
+        Self {
+            name: name.to_owned(),
+            concurrency,
+            per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+            p50_ms: at(0.50),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
+    }
+}
+
+/// The lines as a Markdown table.
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::from("| what | at once | per second | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|---:|\n");
+    for row in rows {
+        out += &format!(
+            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.1} |\n",
+            row.name, row.concurrency, row.per_second, row.p50_ms, row.p99_ms, row.max_ms
+        );
+    }
+    out
+}

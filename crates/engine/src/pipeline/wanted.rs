@@ -1,0 +1,119 @@
+//! What a batch has to load before it can decide.
+
+use super::Pipeline;
+use super::dispatcher::Member;
+use super::op::{Op, Reply};
+use everloop_store::work::{Wanted, WantedTask};
+use everloop_types::id::TenantId;
+use everloop_types::stream::StreamName;
+use everloop_types::worker::Worker;
+use std::collections::HashMap;
+
+
+impl Pipeline {
+    pub(super) fn wanted(&mut self, ops: &[(Op, Reply)]) -> Wanted {
+        let mut wanted = Wanted::default();
+        for (op, _) in ops {
+            match op {
+                Op::Submit(submit) => {
+                    wanted.keys.extend(&submit.keys);
+                    let ties = submit
+                        .spec
+                        .depends_on
+                        .iter()
+                        .map(|on| on.task)
+                        .chain(submit.spec.parent.as_ref().map(|p| p.task));
+                    wanted.tasks.extend(ties.map(|task| WantedTask {
+                        tenant: submit.tenant,
+                        task,
+                        relations: false,
+                    }));
+                }
+                Op::Wish { tenant, task, wish, .. } => {
+                    let relations = wish.needs_relations();
+                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
+                }
+                Op::Write { tenant, task, write, .. } => {
+                    let relations = write.end.is_some();
+                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
+                }
+                // Their arrival makes room for what waits.
+                Op::Attach { worker, tasks, signals } => {
+                    let member = self.member(worker, signals.clone());
+                    member.standing = Some(tasks.clone());
+                }
+                Op::Register { worker, signals } => {
+                    self.member(worker, signals.clone());
+                }
+                Op::Gone { worker } => {
+                    let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == *worker);
+                    let held = held.map(|(task, held)| WantedTask {
+                        tenant: held.tenant,
+                        task: *task,
+                        relations: true,
+                    });
+                    wanted.tasks.extend(held);
+                }
+                Op::Delete { tenant, task, .. } => {
+                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations: true });
+                    wanted.streams.push((*tenant, StreamName::Audit(*tenant, self.audit_segment(*tenant))));
+                }
+                Op::Expire => {
+                    let expired = self.dispatcher.expired(self.parts.clock.monotonic());
+                    let expired = expired.into_iter().map(|(tenant, task, _)| WantedTask {
+                        tenant,
+                        task,
+                        relations: true,
+                    });
+                    wanted.tasks.extend(expired);
+                }
+                Op::Claim { .. } | Op::Renew { .. } | Op::Heard { .. } | Op::Rows(_) | Op::Barrier => {}
+            }
+        }
+        let (mut ends, mut asks) = (HashMap::new(), HashMap::new());
+        for (op, _) in ops {
+            match op {
+                Op::Write { task, write, .. } if write.end.is_some() => {
+                    if let Some(held) = self.dispatcher.held.get(task) {
+                        *ends.entry(held.worker).or_default() += 1;
+                    }
+                }
+                Op::Claim { worker, max, .. } => *asks.entry(*worker).or_default() += max,
+                _ => {}
+            }
+        }
+        wanted.ready = self.dispatcher.wanted(&self.dispatcher.offers(&ends, &asks));
+        wanted
+    }
+
+    /// The audit segment that grows.
+    pub(super) fn audit_segment(&mut self, tenant: TenantId) -> u32 {
+        if let Some(segment) = self.segments.get(&tenant) {
+            return *segment;
+        }
+        // What can't be read now is asked for again by the next one; the heads are compared at the commit.
+        let segment = self.parts.reader.audit_segment(tenant).ok().flatten().unwrap_or(1);
+        self.segments.insert(tenant, segment);
+        segment
+    }
+
+    fn member(
+        &mut self,
+        worker: &Worker,
+        signals: tokio::sync::mpsc::UnboundedSender<everloop_worker::source::TaskSignal>,
+    ) -> &mut Member {
+        let heard = self.parts.clock.monotonic();
+        let held =
+            self.dispatcher.held.iter().filter(|(_, held)| held.worker == worker.id).map(|(task, _)| *task);
+        let member = Member {
+            worker: worker.clone(),
+            standing: None,
+            polls: Default::default(),
+            last: None,
+            signals,
+            held: held.collect(),
+            heard,
+        };
+        self.dispatcher.members.entry(worker.id).insert_entry(member).into_mut()
+    }
+}
