@@ -10,6 +10,7 @@
     reason = "tools read files, start processes, take the time and talk to a person"
 )]
 
+mod bench;
 mod lane;
 mod postgres;
 mod process;
@@ -27,6 +28,8 @@ The tools of the house.
   cargo xtask lint                rustfmt --check and clippy over everything
   cargo xtask tidy [--bless]      check layers, files, links, rows and error pages
                                   (--bless writes the layering table into ARCHITECTURE.md)
+  cargo xtask bench [--seconds N] [--json FILE]
+                                  measure the product beside bare SQLite and a bare Axum handler
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -51,6 +54,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "test" => test::run(rest),
         "lint" => test::lint().map(|()| ExitCode::SUCCESS),
         "tidy" => tidy::run(rest),
+        "bench" => bench::run(rest),
         "postgres" => postgres::run(rest),
         postgres::GUARD => postgres::guard().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

@@ -1,1 +1,24 @@
-//! SQLite and PostgreSQL behind the ports of the store.
+//! SQLite and PostgreSQL behind the ports of the store, and blobs as files.
+//!
+//! Reads are written once, over [`read::Database`]; writes once for each engine, because one writes row by row inside of a
+//! process and the other set-wise over a network. What both engines hold is laid out in `migrations/`.
+//!
+//! Invariants: one process has an SQLite file, by a lock; a commit that returned is on the disk; events are append-only, by
+//! triggers; a position that was given out is never followed by an event before it.
+//!
+//! Deliberately absent: rules about tasks, and any SQL outside of this crate.
+
+pub mod blob_files;
+mod decode;
+mod encode;
+pub mod migrate;
+mod open;
+mod postgres;
+mod read;
+mod sqlite;
+mod statement;
+mod value;
+
+pub use open::{Birth, Opened, PostgresOptions, SqliteOptions, open_postgres, open_sqlite};
+pub use sqlite::Reserve;
+pub use statement::{Engine, statements_never_run};

@@ -315,7 +315,7 @@ impl Context {
 }
 
 /// A value as canonical JSON.
-pub(crate) fn canonical(value: &impl Serialize) -> Result<Json, Stop> {
+pub fn canonical(value: &impl Serialize) -> Result<Json, Stop> {
     everloop_journal::canonical::to_canonical(value).map_err(|error| {
         let message = format!("the value has no canonical form: {error}");
         Stop::Failed(TaskError::new(Code::NotCanonical, message))

@@ -75,6 +75,12 @@ pub struct Registry {
     executors: BTreeMap<String, Arc<dyn Executor>>,
 }
 
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.executors.keys()).finish()
+    }
+}
+
 impl Registry {
     /// Adds an executor; a second one for the same kind takes the first one's place.
     #[must_use]

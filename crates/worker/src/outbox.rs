@@ -20,9 +20,19 @@ pub(crate) struct Outbox {
     task: TaskId,
     lease: LeaseToken,
     pending: Mutex<Vec<EventBody>>,
-    /// The number of the last batch that was written. Held while one is sent.
-    sent: AsyncMutex<u32>,
+    /// Held while a batch is sent.
+    sent: AsyncMutex<Sent>,
     added: Notify,
+}
+
+/// How far the batches have come.
+#[derive(Default)]
+struct Sent {
+    /// The number of the last batch that was written.
+    number: u32,
+    /// The next one, from before it is sent until its answer is there. Whoever sends it may be dropped in between, with the
+    /// source having heard it or not: then it is sent again as it was, under its number, before anything else.
+    next: Option<(Vec<EventBody>, Option<AttemptEnd>)>,
 }
 
 impl Outbox {
@@ -33,7 +43,7 @@ impl Outbox {
         task: TaskId,
         lease: LeaseToken,
     ) -> Self {
-        let (pending, sent, added) = (Mutex::default(), AsyncMutex::new(0), Notify::new());
+        let (pending, sent, added) = (Mutex::default(), AsyncMutex::default(), Notify::new());
         Self { source, worker, tenant, task, lease, pending, sent, added }
     }
 
@@ -52,15 +62,14 @@ impl Outbox {
     pub(crate) async fn flush(&self) -> Result<(), Stop> {
         let mut sent = self.sent.lock().await;
         loop {
-            let batch = {
-                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                let many = pending.len().min(BATCH_EVENTS);
-                pending.drain(..many).collect::<Vec<_>>()
-            };
-            if batch.is_empty() {
-                return Ok(());
+            if sent.next.is_none() {
+                let (batch, _) = self.take();
+                if batch.is_empty() {
+                    return Ok(());
+                }
+                sent.next = Some((batch, None));
             }
-            self.send(&mut sent, batch, None).await?;
+            self.send(&mut sent).await?;
         }
     }
 
@@ -68,29 +77,50 @@ impl Outbox {
     pub(crate) async fn end(&self, end: AttemptEnd) -> Result<(), Stop> {
         let mut sent = self.sent.lock().await;
         loop {
-            let (batch, last) = {
-                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                let many = pending.len().min(BATCH_EVENTS);
-                (pending.drain(..many).collect::<Vec<_>>(), pending.is_empty())
+            let is_end = match &sent.next {
+                Some((_, end)) => end.is_some(),
+                None => {
+                    let (batch, is_last) = self.take();
+                    sent.next = Some((batch, is_last.then(|| end.clone())));
+                    is_last
+                }
             };
-            self.send(&mut sent, batch, last.then(|| end.clone())).await?;
-            if last {
+            self.send(&mut sent).await?;
+            if is_end {
                 return Ok(());
             }
         }
     }
 
-    /// Sends a batch until the source takes it or refuses it. Dropped in between, it may have been written or not: then the
-    /// attempt is over anyway.
-    async fn send(&self, sent: &mut u32, events: Vec<EventBody>, end: Option<AttemptEnd>) -> Result<(), Stop> {
-        let number = *sent + 1;
+    /// Takes the events of a batch, and whether there are no more.
+    fn take(&self) -> (Vec<EventBody>, bool) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = pending.len().min(BATCH_EVENTS);
+        (pending.drain(..many).collect(), pending.is_empty())
+    }
+
+    /// Sends the next batch until the source takes it or refuses it.
+    async fn send(&self, sent: &mut Sent) -> Result<(), Stop> {
+        let Some((events, end)) = sent.next.clone() else { return Ok(()) };
+        let number = sent.number + 1;
         let mut pause = Duration::from_millis(20);
         loop {
-            let write =
-                self.source.write(self.worker, self.tenant, self.task, self.lease, number, events.clone(), end.clone());
-            match write.await {
+            let write = self.source.write(
+                self.worker,
+                self.tenant,
+                self.task,
+                self.lease,
+                number,
+                events.clone(),
+                end.clone(),
+            );
+            let answer = write.await;
+            if !matches!(answer, Err(SourceError::Unavailable(_))) {
+                sent.next = None;
+            }
+            match answer {
                 Ok(()) => {
-                    *sent = number;
+                    sent.number = number;
                     return Ok(());
                 }
                 Err(SourceError::Unavailable(why)) => {

@@ -246,3 +246,82 @@ fn finish(task: &mut Task, to: State, ts: Timestamp) {
     task.open_requests.clear();
     task.open_steps.clear();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everloop_types::error::{Code, TaskError};
+    use everloop_types::event::{
+        Cancelled, Cancelling, Completed, Failed, LeaseLost, Paused, Pausing, Ready, Resumed, RetryScheduled, Started, Waiting,
+    };
+    use everloop_types::json::Json;
+    use everloop_types::state::TRANSITIONS;
+    use everloop_types::wait::{Cause, Wait};
+
+    fn meta(seq: u64) -> Meta<'static> {
+        Meta { seq, ts: Timestamp::from_micros(1_000_000), actor: "system", bytes: 2 }
+    }
+
+    fn task(state: State) -> Task {
+        let mut task = born(TaskId([1; 16]), TenantId::DEFAULT, meta(1), TaskSpec::new("mock"));
+        task.state = state;
+        task
+    }
+
+    /// One body of each type that is a transition, leading to this state where the body says so.
+    fn bodies(to: State) -> Vec<EventBody> {
+        let error = || TaskError::new(Code::Internal, "x");
+        vec![
+            Ready { cause: Cause::Time, id: None }.into(),
+            Started { attempt: 1, kind_version: None, worker: "wkr".to_owned() }.into(),
+            Waiting { r#for: Wait::Decision { id: "a#1".to_owned() } }.into(),
+            Pausing { reason: None }.into(),
+            Paused { details: None, reason: "requested".to_owned() }.into(),
+            Resumed { state: to }.into(),
+            Cancelling { reason: None }.into(),
+            Cancelled { reason: None, unconsumed: Vec::new() }.into(),
+            RetryScheduled { at: Timestamp::from_micros(2), error: error() }.into(),
+            LeaseLost { attempt: 1, reason: LostReason::Expired }.into(),
+            Completed { continued_as: None, result: Json::null(), unconsumed: Vec::new() }.into(),
+            Failed { error: error(), unconsumed: Vec::new() }.into(),
+        ]
+    }
+
+    #[test]
+    fn evolving_follows_the_table_and_nothing_else() {
+        let mut followed = 0;
+        for from in State::ALL {
+            for to in State::ALL {
+                for body in bodies(to) {
+                    let before = task(from);
+                    let mut after = before.clone();
+                    let result = evolve(&mut after, meta(2), &body);
+                    let allowed: Vec<_> = targets(Some(from), &body.kind()).collect();
+                    match result {
+                        Ok(()) => {
+                            assert!(allowed.contains(&after.state), "{from} {} {}", body.kind(), after.state);
+                            followed += usize::from(after.state == to);
+                        }
+                        Err(_) => {
+                            assert_eq!(after, before);
+                            let resumed = matches!(&body, EventBody::Resumed(_));
+                            assert!(allowed.is_empty() || (resumed && !allowed.contains(&to)), "{from} {}", body.kind());
+                        }
+                    }
+                }
+            }
+        }
+        // Every row but the two of `task.submitted` was taken.
+        assert_eq!(followed, TRANSITIONS.len() - 2);
+    }
+
+    #[test]
+    fn no_event_changes_a_task_that_has_ended() {
+        let digest = everloop_types::event::Digest { hash: String::new(), upto_seq: 1 };
+        for state in State::ALL.into_iter().filter(|state| state.is_terminal()) {
+            let mut ended = task(state);
+            assert!(evolve(&mut ended, meta(2), &digest.clone().into()).is_err());
+            assert_eq!(ended, task(state));
+        }
+    }
+}

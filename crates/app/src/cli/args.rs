@@ -1,0 +1,537 @@
+//! The grammar of the command line. What the commands do stands in the files beside this one.
+
+use super::duration;
+use crate::config::Flags;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Examples come first: they are what most people look for.
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}\n";
+
+const EXIT_CODES: &str = "Exit codes:
+  0 done
+  1 the task failed or was cancelled
+  2 the command line or the configuration is wrong
+  3 consistent, but unsigned or of an unknown signer
+  4 verification failed
+  5 the server or this machine refused
+  6 no server can be reached
+  `everloop run` exits with the code of its command, and with 125 where it could not run it.";
+
+#[derive(Parser)]
+#[command(
+    name = "everloop",
+    version,
+    about = "Durable tasks: nothing is lost, nothing recorded is done twice, everything can be watched.",
+    before_help = "Examples:\n  everloop dev                       start a server here\n  everloop run -- make test          run a command as a durable task\n  everloop task start mock           submit a task\n  everloop task follow task_…        watch one\n  everloop demo                      see what a crash does: nothing\n\n",
+    after_help = EXIT_CODES,
+    help_template = TEMPLATE,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Answer as JSON
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// Say nothing but the answer
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// The configuration file; ./everloop.toml where there is one
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) config: Option<PathBuf>,
+    /// The server to talk to; the one that is found when not given
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(crate) url: Option<String>,
+    /// A file with the API key
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) api_key_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start a server for yourself: one process, one file
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dev\n  everloop dev --listen 127.0.0.1:0 --data-dir /tmp/try\n\n")]
+    Dev(DevArgs),
+    /// Start a server that asks for an API key
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop serve --data-dir /var/lib/everloop --listen 0.0.0.0:7420\n  EVERLOOP_DATABASE_URL=postgres://… everloop serve --data-dir /var/lib/everloop\n\n")]
+    Serve(ServeArgs),
+    /// Run tasks for a server elsewhere
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop worker --url http://127.0.0.1:7420\n  everloop worker --queue high --queue default --slots 4\n\n")]
+    Worker(WorkerArgs),
+    /// Run a command as a durable task, and exit with its code
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop run -- make test\n  everloop run --key nightly-2026-01-31 --env DEPLOY_TARGET -- ./nightly.sh\n\n")]
+    Run(RunArgs),
+    /// Tasks: start, look at and steer them
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop task start mock --input '{\"steps\":[{\"name\":\"one\"}]}' --wait 30s\n  everloop task list --state failed\n  everloop task export task_… --output task.jsonl\n\n")]
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Tasks that failed and wait for somebody to look at them
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dead-letters list\n  everloop dead-letters redrive task_…\n\n")]
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Check an export or a receipt, without server and network
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json\n\n")]
+    Verify(VerifyArgs),
+    /// Look for trouble; silent when all is well
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop doctor\n\n")]
+    Doctor,
+    /// The configuration
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop config show\n\n")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What an error code means, or which limits there are
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop explain lease_lost\n  everloop explain limits\n\n")]
+    Explain(ExplainArgs),
+    /// Completions for your shell
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop completions bash > ~/.local/share/bash-completion/completions/everloop\n\n")]
+    Completions(CompletionsArgs),
+    /// See a server killed in the middle of a task, and nothing lost
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop demo\n  everloop demo --seed 7\n\n")]
+    Demo(DemoArgs),
+}
+
+/// What both kinds of server know.
+#[derive(Args)]
+pub(crate) struct ServerArgs {
+    /// Where to keep files [default in dev mode: ./.everloop]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:7420]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Another database: sqlite:FILE or postgres://HOST/NAME, without a password
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Tasks that the server runs itself at the same time; 0 for none [default: 16]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<String>,
+    /// How log lines are written: text or json
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// Days for which finished tasks are kept [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) retention_days: Option<String>,
+    /// Events between two digests of a stream [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) digest_every: Option<String>,
+    /// Stop when standard input is closed
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Run the demo's kind of task
+    #[arg(long, hide = true)]
+    pub(crate) demo: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Run commands although nothing confines them
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct WorkerArgs {
+    /// A name for people [default: the machine's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A queue to serve; several in the order in which they are tried [default: high, default, low]
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) queue: Vec<String>,
+    /// Tasks at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) slots: u32,
+    /// What it can do beyond its kinds, for tasks that require it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) capability: Vec<String>,
+    /// Run commands although nothing confines them
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InDoubt {
+    /// It happened.
+    Happened,
+    /// Run it again.
+    Rerun,
+    /// Give up.
+    Fail,
+}
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Your name for this run: with the same key it is followed, or its stored result given
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// A variable to pass on, beside PATH, HOME, LANG and TERM
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Vec<String>,
+    /// The longest time that it may take, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// What to do about a command that a crash cut off
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_unknown: Option<InDoubt>,
+    /// Where an embedded server keeps its files [default: ./.everloop]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Submit a task; prints its id, or with --wait its result
+    Start(StartArgs),
+    /// List tasks, the newest first
+    List(ListArgs),
+    /// Show a task as it stands
+    Get(GetArgs),
+    /// Watch a task to its end
+    Follow(FollowArgs),
+    /// What a task wrote
+    Logs(LogsArgs),
+    /// End a task
+    Cancel(SteerArgs),
+    /// Let a task stand still at its next step
+    Pause(SteerArgs),
+    /// Let a paused task go on
+    Resume(TaskArgs),
+    /// A new task that begins with recorded steps of this one
+    Fork(ForkArgs),
+    /// Send something to a task that waits for it
+    Input(InputArgs),
+    /// Answer a question of a task
+    Decide(DecideArgs),
+    /// The result of a finished task
+    Output(TaskArgs),
+    /// All events, and the receipt last, as lines of JSON that anyone can verify
+    Export(ExportArgs),
+    /// The signed receipt of a finished task
+    Receipt(TaskArgs),
+}
+
+/// A task.
+#[derive(Args)]
+pub(crate) struct TaskArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+}
+
+#[derive(Args)]
+pub(crate) struct SteerArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct StartArgs {
+    /// Which executor runs it: mock, shell, http, or one of a worker of yours
+    pub(crate) kind: String,
+    /// Its input as JSON
+    #[arg(long, value_name = "JSON", conflicts_with = "input_file")]
+    pub(crate) input: Option<String>,
+    /// A file with its input; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// Your own name for it: the same task however often it is started
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Where it waits for a worker
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// From -100 to 100, higher first
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub(crate) priority: Option<i32>,
+    /// A title for people
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// A label to filter by
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) label: Vec<String>,
+    /// A task that must be completed first, by id
+    #[arg(long, value_name = "TASK")]
+    pub(crate) after: Vec<String>,
+    /// Not before this time, such as 2026-01-31T08:30:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// It fails when it has not ended by then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) deadline: Option<String>,
+    /// The longest time that one attempt may run, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// How often it is tried
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tries: Option<u32>,
+    /// A capability that its worker must have
+    #[arg(long, value_name = "NAME")]
+    pub(crate) requires: Vec<String>,
+    /// A host that it may call
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+    /// What to do about a step that a crash cut off
+    #[arg(long, value_name = "WHAT", value_parser = ["rerun", "verify", "ask", "fail"])]
+    pub(crate) on_unknown: Option<String>,
+    /// Wait so long for its end, and print its result
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "follow")]
+    pub(crate) wait: Option<Duration>,
+    /// Watch it to its end
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// In this state; several with commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+    /// Of this kind
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// In this queue
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// With this label
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) label: Vec<String>,
+    /// Children of this task
+    #[arg(long, value_name = "TASK")]
+    pub(crate) parent: Option<String>,
+    /// With a key that begins so
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) key_prefix: Option<String>,
+    /// With this text in name, title or key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) find: Option<String>,
+    /// The oldest first
+    #[arg(long)]
+    pub(crate) oldest: bool,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Wait so long for its end
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Args)]
+pub(crate) struct FollowArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// From after this event
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) after: u64,
+    /// Only events of these types, such as step.*,task.completed
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// Tokens and progress as well that are never stored
+    #[arg(long)]
+    pub(crate) frames: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct LogsArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Stay until its end
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ForkArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Keep what was recorded before this step, and run it anew
+    #[arg(long, value_name = "STEP", conflicts_with = "upto_seq")]
+    pub(crate) from_step: Option<String>,
+    /// Keep what was recorded up to this event
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) upto_seq: Option<u64>,
+    /// Key of the fork
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Another input, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) input: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct InputArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// The name that it waits for
+    pub(crate) name: String,
+    /// What, as JSON; null when not given
+    #[arg(value_name = "JSON")]
+    pub(crate) data: Option<String>,
+    /// Your own id for it: however often it is sent, it comes once
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DecideArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Id of the question: `everloop task get` shows it
+    pub(crate) request: String,
+    /// One of its choices
+    pub(crate) decision: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    /// A value that belongs to the decision, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) result: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// Its id, or key: and its key
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Tasks that failed
+    List(DeadListArgs),
+    /// Run failed tasks again as forks that keep every recorded step
+    Redrive(RedriveArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct DeadListArgs {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct RedriveArgs {
+    /// Their ids
+    #[arg(value_name = "TASK", required = true)]
+    pub(crate) tasks: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    /// An export or a receipt; - for standard input
+    pub(crate) file: PathBuf,
+    /// A JWKS with the keys to trust, such as that of /.well-known/jwks.json
+    #[arg(long, value_name = "JWKS")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every setting, its value and where it comes from
+    Show,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// An error code, or limits
+    #[arg(value_name = "CODE")]
+    pub(crate) topic: String,
+}
+
+#[derive(Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Decides when the server is killed; drawn when not given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// The folder whose files are read [default: this one]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        let mut say = |key, value: &Option<String>| flags.extend(value.clone().map(|value| (key, value)));
+        say("data_dir", &self.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned()));
+        say("listen", &self.listen);
+        say("database_url", &self.database_url);
+        say("workers", &self.workers);
+        say("log_format", &self.log_format);
+        say("retention_days", &self.retention_days);
+        say("digest_every", &self.digest_every);
+        flags
+    }
+}
+
+impl Command {
+    /// What it says about settings.
+    pub(crate) fn flags(&self) -> Flags {
+        let sandbox = |unsafe_no_sandbox: bool| unsafe_no_sandbox.then(|| ("unsafe_no_sandbox", "true".to_owned()));
+        match self {
+            Self::Dev(dev) => dev.server.flags(),
+            Self::Serve(serve) => {
+                let mut flags = serve.server.flags();
+                flags.extend(sandbox(serve.unsafe_no_sandbox));
+                flags
+            }
+            Self::Worker(worker) => sandbox(worker.unsafe_no_sandbox).into_iter().collect(),
+            Self::Run(run) => {
+                let folder = run.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+                folder.map(|folder| ("data_dir", folder)).into_iter().collect()
+            }
+            Self::Task(_)
+            | Self::DeadLetters(_)
+            | Self::Verify(_)
+            | Self::Doctor
+            | Self::Config(_)
+            | Self::Explain(_)
+            | Self::Completions(_)
+            | Self::Demo(_) => Flags::new(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `everloop dev`: a server for oneself.
+
+use super::args::{DevArgs, ServerArgs};
+use super::demo::executor::DemoFiles;
+use super::ground::Ground;
+use super::logging;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::wire::{self, ServeOptions};
+use everloop_control::Mode;
+use everloop_worker::executor::Registry;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) fn run(ground: &Ground, dev: &DevArgs) -> Outcome {
+    let options = options(ground, Mode::Dev, ground.data_dir())?;
+    let extra = if dev.demo { Registry::default().with(Arc::new(DemoFiles)) } else { Registry::default() };
+    serve(ground, &dev.server, &ServeOptions { extra, ..options })
+}
+
+/// What the settings say about a server.
+pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<ServeOptions, Failure> {
+    let settings = &ground.settings;
+    Ok(ServeOptions {
+        mode,
+        data_dir,
+        database_url: settings.get("database_url").map(str::to_owned),
+        listen: settings.parsed("listen")?,
+        api_key_file: settings.path("api_key_file"),
+        slots: settings.parsed("workers")?,
+        extra: Registry::default(),
+        unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
+        digest_every: settings.parsed("digest_every")?,
+        retention: Duration::from_secs(u64::from(settings.parsed::<u32>("retention_days")?) * 24 * 3600),
+    })
+}
+
+/// Runs a server until it is asked to stop.
+pub(crate) fn serve(ground: &Ground, server: &ServerArgs, options: &ServeOptions) -> Outcome {
+    logging::start(&ground.settings)?;
+    if server.with_parent {
+        stop_with_parent();
+    }
+    wire::serve(options, |ready| {
+        let hint = if options.mode == Mode::Dev { "try: everloop task start mock --follow" } else { "callers need the key" };
+        ground.talk(format!("Everloop is ready at {} ({hint})", ready.url));
+        ground.talk(format!("its files are in {} ({}); stop it with Ctrl-C", ready.data_dir.display(), ready.store));
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Asks this process to stop when its standard input ends: whoever started it is gone then.
+fn stop_with_parent() {
+    std::thread::spawn(|| {
+        let mut input = std::io::stdin().lock();
+        let mut buffer = [0; 64];
+        // An error means the same as the end: nobody is there.
+        while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
+        // Signalling oneself can't fail.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    });
+}

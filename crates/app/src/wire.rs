@@ -1,0 +1,296 @@
+//! Puts the program together: the only place that names adapters.
+#![expect(clippy::disallowed_methods, reason = "the program's own files, and the one task that is its worker")]
+
+use crate::system::{SystemClock, SystemRandom};
+use anyhow::{Context as _, bail};
+use everloop_control::{Control, Mode};
+use everloop_engine::engine::{Engine, Threads};
+use everloop_engine::pipeline::op::Op;
+use everloop_engine::source::EngineSource;
+use everloop_journal::keys::SigningKey;
+use everloop_store::port::{Blob, ReadStore, WriteStore};
+use everloop_store::rows::SigningKeyRow;
+use everloop_store::work::Row;
+use everloop_store_sql::{Birth, PostgresOptions, SqliteOptions};
+use everloop_types::random::Random;
+use everloop_types::time::Clock;
+use everloop_worker::executor::Registry;
+use everloop_worker::run::{Options as WorkerOptions, Worker};
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub(crate) struct ServeOptions {
+    /// For whoever can use this machine, or for callers with a key.
+    pub(crate) mode: Mode,
+    /// Where its files are.
+    pub(crate) data_dir: PathBuf,
+    /// `sqlite:PATH` or `postgres://…`; a file in the data folder when not given.
+    pub(crate) database_url: Option<String>,
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// The file with the API key, when it is not the one in the data folder.
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Tasks that it runs itself at the same time; 0 for none.
+    pub(crate) slots: u32,
+    /// Executors beyond those that come with the program.
+    pub(crate) extra: Registry,
+    /// Whether commands may be run without a sandbox in any mode.
+    pub(crate) unsafe_no_sandbox: bool,
+    /// Events between two digests of a stream.
+    pub(crate) digest_every: u64,
+    /// How long finished tasks are kept.
+    pub(crate) retention: Duration,
+}
+
+/// What a server says once it can be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    /// Where it listens.
+    pub(crate) url: String,
+    /// Its data folder.
+    pub(crate) data_dir: PathBuf,
+    /// `sqlite` or `postgres`.
+    pub(crate) store: &'static str,
+}
+
+/// Serves until the process is told to stop. `on_ready` is called once, when requests are taken.
+///
+/// # Errors
+/// If the folder, the database, the key or the port can't be had; the message says what to do.
+pub(crate) fn serve(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).saturating_sub(1).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    runtime.block_on(run(options, on_ready))
+}
+
+async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
+    make_folder(&options.data_dir)?;
+    let clock = Arc::new(SystemClock::start());
+    let random = Arc::new(SystemRandom);
+    let api_key = api_key(options, &*random)?;
+    if !options.listen.ip().is_loopback() && options.mode == Mode::Dev {
+        bail!(
+            "dev mode listens on this machine only, not on {}\n  hint: use `everloop serve`, which asks every caller for a key",
+            options.listen
+        );
+    }
+    let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
+    let store = open_store(options, &url, &*clock, &*random)?;
+    let key = Arc::new(signing_key(&options.data_dir, &*random)?);
+    // Whatever the last run of this server has left running goes before its leases do.
+    let workspaces = options.data_dir.join("workspaces");
+    let (engine, threads) = start_engine(options, store.writer, store.reader, clock.clone(), key).await?;
+    let executors = executors(options, &workspaces);
+    let (stop, stopped) = watch::channel(false);
+    let worker = (options.slots > 0).then(|| {
+        let worker = Worker {
+            source: Arc::new(EngineSource::embedded(engine.clone())),
+            registry: executors.clone(),
+            clock: clock.clone(),
+            options: WorkerOptions {
+                name: "embedded".to_owned(),
+                max_concurrent_tasks: options.slots,
+                ..WorkerOptions::default()
+            },
+        };
+        tokio::spawn(worker.run(stopped.clone()))
+    });
+    let control = Control::open(everloop_control::Parts {
+        engine: engine.clone(),
+        blobs: store.blobs,
+        executors: if options.slots > 0 { executors } else { Registry::default() },
+        options: everloop_control::Options {
+            mode: options.mode,
+            key_hashes: vec![everloop_journal::digest::sha256(api_key.trim().as_bytes())],
+            store: store.name.to_owned(),
+            ..everloop_control::Options::default()
+        },
+    })
+    .await?;
+    announce(&options.data_dir, &url)?;
+    on_ready(&Ready { url, data_dir: options.data_dir.clone(), store: store.name });
+    let shutdown = async {
+        told_to_stop().await;
+        stop.send_replace(true);
+    };
+    let served = everloop_server::serve(listener, control, everloop_server::Options::default(), shutdown).await;
+    if let Some(worker) = worker {
+        worker.await??;
+    }
+    // No one must find a server that is gone.
+    let _ = fs::remove_file(options.data_dir.join("server.json"));
+    drop(engine);
+    tokio::task::spawn_blocking(move || threads.join()).await?;
+    served.map_err(Into::into)
+}
+
+struct Stores {
+    writer: Box<dyn WriteStore>,
+    reader: Arc<dyn ReadStore>,
+    blobs: Arc<dyn Blob>,
+    name: &'static str,
+}
+
+fn open_store(options: &ServeOptions, url: &str, clock: &dyn Clock, random: &dyn Random) -> anyhow::Result<Stores> {
+    let birth = Birth::new(clock.now(), random);
+    let blobs = Arc::new(everloop_store_sql::blob_files::BlobFiles::new(&options.data_dir));
+    let default = format!("sqlite:{}", options.data_dir.join("everloop.db").display());
+    let database = options.database_url.as_deref().unwrap_or(&default);
+    let (opened, name) = if let Some(path) = database.strip_prefix("sqlite:") {
+        let sqlite = SqliteOptions { url: Some(url.to_owned()), ..SqliteOptions::new(path) };
+        (everloop_store_sql::open_sqlite(&sqlite, &birth), "sqlite")
+    } else if database.starts_with("postgres://") || database.starts_with("postgresql://") {
+        (everloop_store_sql::open_postgres(&PostgresOptions::new(database), &birth), "postgres")
+    } else {
+        bail!("--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder");
+    };
+    let opened = opened.map_err(|error| match error {
+        everloop_store::error::StoreError::Refused { what, remedy } => anyhow::anyhow!("{what}\n  hint: {remedy}"),
+        error => anyhow::Error::new(error).context("the database could not be opened"),
+    })?;
+    Ok(Stores { writer: opened.writer, reader: opened.reader, blobs, name })
+}
+
+async fn start_engine(
+    options: &ServeOptions,
+    writer: Box<dyn WriteStore>,
+    reader: Arc<dyn ReadStore>,
+    clock: Arc<SystemClock>,
+    key: Arc<SigningKey>,
+) -> anyhow::Result<(Arc<Engine>, Threads)> {
+    let known = reader.signing_keys()?.iter().any(|row| row.kid == key.kid());
+    let public = SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
+    let parts = everloop_engine::engine::Parts {
+        writer,
+        reader,
+        clock,
+        random: Arc::new(SystemRandom),
+        key,
+        digest_every: options.digest_every,
+        retention: options.retention,
+    };
+    let (engine, threads) = tokio::task::spawn_blocking(move || Engine::start(parts)).await??;
+    if !known {
+        engine.ask(Op::Rows(vec![Row::SigningKeyPut(public)])).await?;
+    }
+    Ok((engine, threads))
+}
+
+/// The executors of this server's own worker.
+pub(crate) fn executors(options: &ServeOptions, _workspaces: &Path) -> Registry {
+    options.extra.clone().with(Arc::new(everloop_exec::mock::Mock))
+}
+
+async fn told_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM can't be listened for");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn port_in_use(options: &ServeOptions) -> String {
+    format!(
+        "{} can't be listened on\n  hint: stop whoever listens there, or choose another with --listen 127.0.0.1:0",
+        options.listen
+    )
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
+        format!("the data folder {} can't be made\n  hint: choose one that you can write with --data-dir", folder.display())
+    })
+}
+
+/// Writes a file so that it is there whole or not at all, readable by its owner only.
+fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written = || -> std::io::Result<()> {
+        let new = path.with_extension("new");
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    written().with_context(|| {
+        format!("{} can't be written\n  hint: make its folder writable, or choose another with --data-dir", path.display())
+    })
+}
+
+fn api_key(options: &ServeOptions, random: &dyn Random) -> anyhow::Result<String> {
+    if let Some(file) = &options.api_key_file {
+        let key = fs::read_to_string(file).with_context(|| format!("the API key can't be read from {}", file.display()))?;
+        if !key.trim().starts_with("evl_") || key.trim().len() < 24 {
+            bail!("{} holds no API key: it must begin with evl_ and have at least 24 characters", file.display());
+        }
+        return Ok(key.trim().to_owned());
+    }
+    let file = options.data_dir.join("api-key");
+    if let Ok(key) = fs::read_to_string(&file) {
+        return Ok(key.trim().to_owned());
+    }
+    let mut secret = [0; 32];
+    random.fill(&mut secret);
+    let key = format!("evl_{}", everloop_journal::hex::encode(&secret));
+    write_secret(&file, &format!("{key}\n"))?;
+    Ok(key)
+}
+
+fn signing_key(data_dir: &Path, random: &dyn Random) -> anyhow::Result<SigningKey> {
+    let file = data_dir.join("signing-key.json");
+    match fs::read_to_string(&file) {
+        Ok(text) => SigningKey::from_text(&text).with_context(|| {
+            format!("{} holds no signing key\n  hint: put back the file from a backup", file.display())
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut seed = [0; 32];
+            random.fill(&mut seed);
+            let key = SigningKey::from_seed(&seed);
+            write_secret(&file, &key.to_text())?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("{} can't be read", file.display())),
+    }
+}
+
+/// Tells clients of this machine where the server is.
+fn announce(data_dir: &Path, url: &str) -> anyhow::Result<()> {
+    let pid = std::process::id();
+    write_secret(&data_dir.join("server.json"), &format!("{{\"pid\":{pid},\"url\":\"{url}\"}}\n"))?;
+    let Some(state) = state_folder() else { return Ok(()) };
+    let listed = || -> std::io::Result<()> {
+        let folder = fs::canonicalize(data_dir)?;
+        let servers = state.join("servers");
+        fs::create_dir_all(&servers)?;
+        let name = everloop_journal::hex::encode(&everloop_journal::digest::sha256(folder.as_os_str().as_encoded_bytes())[..8]);
+        fs::write(servers.join(name), format!("{}\n", folder.display()))
+    };
+    if let Err(error) = listed() {
+        // Clients then have to be told where it is.
+        tracing::debug!(%error, "the data folder could not be listed");
+    }
+    Ok(())
+}
+
+/// Where the data folders of this user's servers are listed: a file each, under `servers/`.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let state = given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+    Some(state.join("everloop"))
+}

@@ -1,0 +1,206 @@
+//! Following a task: one stream of events, however often the connection is lost.
+
+use crate::error::ClientError;
+use crate::http::{Call, Client, segment};
+use crate::sse::{Block, Reader};
+use everloop_api::BASE;
+use everloop_types::event::is_terminal;
+use everloop_types::json::Json;
+use futures_util::stream::{self, Stream, StreamExt};
+use reqwest::{Response, StatusCode};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A stream that says nothing for so long is dead: the server sends a heartbeat every 25 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// What to follow.
+#[derive(Clone, Debug, Default)]
+pub struct Follow {
+    /// From after this number.
+    pub after: u64,
+    /// Only events of these types (`prefix.*` too); all when there are none.
+    pub types: Vec<String>,
+    /// Passing words as well: tokens and progress that are never stored.
+    pub frames: bool,
+}
+
+/// What a follower sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// An event, byte for byte.
+    Event {
+        /// Its number.
+        seq: u64,
+        /// Its type.
+        kind: String,
+        /// The whole event.
+        event: Json,
+    },
+    /// A passing word: not stored, not numbered.
+    Frame {
+        /// What kind of frame.
+        kind: String,
+        /// What it says.
+        data: Json,
+    },
+    /// The server's word about the stream.
+    Notice {
+        /// `stream.compacted` or `stream.reset`.
+        kind: String,
+        /// What it says.
+        data: Json,
+    },
+}
+
+/// The state of a follower between two items.
+struct Follower {
+    client: Client,
+    task: String,
+    follow: Follow,
+    /// The last number that was passed.
+    position: u64,
+    connection: Option<(Response, Reader)>,
+    ready: VecDeque<Block>,
+    is_over: bool,
+    /// Connections in a row that gave nothing.
+    fruitless: u32,
+}
+
+impl Client {
+    /// Follows a task to its end. A lost connection is made anew from where it broke off; without a filter every number comes
+    /// exactly once and in order, or the stream ends with an error.
+    pub fn follow(&self, task: &str, follow: Follow) -> impl Stream<Item = Result<Item, ClientError>> + use<> {
+        let follower = Follower {
+            client: self.clone(),
+            task: task.to_owned(),
+            position: follow.after,
+            follow,
+            connection: None,
+            ready: VecDeque::new(),
+            is_over: false,
+            fruitless: 0,
+        };
+        stream::unfold(Some(follower), |state| async move {
+            let mut follower = state?;
+            match follower.next().await {
+                Ok(Some(item)) => Some((Ok(item), Some(follower))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<Item>, ClientError> {
+        loop {
+            while let Some(block) = self.ready.pop_front() {
+                if let Some(item) = self.block(block)? {
+                    return Ok(Some(item));
+                }
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            let Some((answer, reader)) = self.connection.as_mut() else {
+                self.connect().await?;
+                continue;
+            };
+            match tokio::time::timeout(SILENCE, answer.chunk()).await {
+                Ok(Ok(Some(bytes))) => {
+                    self.ready.extend(reader.take(&bytes));
+                    self.fruitless = 0;
+                }
+                // Ended, broken or dead: the next connection goes on from here, and is told if there is nothing more.
+                Ok(Ok(None) | Err(_)) | Err(_) => self.lost().await,
+            }
+        }
+    }
+
+    async fn lost(&mut self) {
+        self.connection = None;
+        self.fruitless += 1;
+        if self.fruitless > 1 {
+            let options = self.client.options();
+            tokio::time::sleep(options.retry.delay(self.fruitless - 1, options.random.as_ref())).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), ClientError> {
+        let types = (!self.follow.types.is_empty()).then(|| self.follow.types.join(","));
+        let call = Call::get(format!("{BASE}/tasks/{}/events", segment(&self.task)))
+            .header("accept", "text/event-stream")?
+            .header("last-event-id", &self.position.to_string())?
+            .maybe("types", types)
+            .maybe("frames", self.follow.frames.then_some(1))
+            .streaming();
+        let answer = self.client.open(&call).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            self.is_over = true;
+        } else {
+            self.connection = Some((answer, Reader::default()));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: Block) -> Result<Option<Item>, ClientError> {
+        let wrong = |reason: String| crate::http::protocol(&format!("{}/events", self.task), reason);
+        let seq = match &block.id {
+            Some(id) => Some(id.parse::<u64>().map_err(|_| wrong(format!("the position {id:?} is no number")))?),
+            None => None,
+        };
+        let Some(data) = block.data else {
+            // Only the position moves: what lies between was filtered out.
+            if let Some(seq) = seq {
+                self.position = self.position.max(seq);
+            }
+            return Ok(None);
+        };
+        let data = Json::from_canonical(data).map_err(|error| wrong(format!("an event is not JSON: {error}")))?;
+        let kind = block.event.unwrap_or_else(|| "message".to_owned());
+        let Some(seq) = seq else {
+            return Ok(Some(if kind.starts_with("stream.") {
+                Item::Notice { kind, data }
+            } else {
+                Item::Frame { kind, data }
+            }));
+        };
+        if kind.starts_with("stream.") {
+            // The stream begins, or begins again, after this number.
+            self.position = seq;
+            return Ok(Some(Item::Notice { kind, data }));
+        }
+        if seq <= self.position {
+            return Ok(None);
+        }
+        if self.follow.types.is_empty() && seq != self.position + 1 {
+            return Err(wrong(format!("event {} is missing: after {} came {seq}", self.position + 1, self.position)));
+        }
+        self.position = seq;
+        if is_terminal(&kind) {
+            self.is_over = true;
+            self.connection = None;
+        }
+        Ok(Some(Item::Event { seq, kind, event: data }))
+    }
+}
+
+/// Everything that a stream gives, for callers that want it whole.
+///
+/// # Errors
+/// The first error of the stream.
+pub async fn collect(items: impl Stream<Item = Result<Item, ClientError>>) -> Result<Vec<Item>, ClientError> {
+    let mut items = std::pin::pin!(items);
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(item?);
+    }
+    Ok(all)
+}
+
+/// The bytes of a log chunk that is not UTF-8.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}

@@ -1,0 +1,260 @@
+//! A control over a database in memory, and a worker that follows a script: for the tests of the faces.
+//!
+//! The script is the input of a task of kind `mock`; every part is optional:
+//! `{"steps": [{"name", "events", "result"}], "frames": n, "hold": bool, "wait_for_input": name, "ask": prompt, "fail": error,
+//! "logs": [line], "result"}`. A task that holds does nothing until it is told to pause or to give up.
+
+use crate::control::{Control, Options, Parts};
+use everloop_engine::engine::{self, Engine, Threads};
+use everloop_engine::source::EngineSource;
+use everloop_journal::digest;
+use everloop_journal::keys::SigningKey;
+use everloop_store::memory::MemoryStore;
+use everloop_store::rows::Installation;
+use everloop_types::error::{Refusal, TaskError};
+use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log, StepCompleted, StepFailed};
+use everloop_types::id::{InstallationId, TenantId, WorkerId};
+use everloop_types::json::Json;
+use everloop_types::limits;
+use everloop_types::random::Random;
+use everloop_types::task::PauseReason;
+use everloop_types::time::Clock;
+use everloop_types::wait::Wait;
+use everloop_types::worker::{KindOffer, WorkerSpec};
+use everloop_worker::executor::Registry;
+use everloop_worker::source::{Assignment, AttemptEnd, Frame, Signal, SourceError, WorkSource};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A control and what it stands on.
+pub struct Bench {
+    /// The control.
+    pub control: Control,
+    /// The database, and the hand that makes it fail.
+    pub store: MemoryStore,
+    engine: Arc<Engine>,
+    /// The engine's threads; they end when everything else is gone.
+    pub threads: Threads,
+}
+
+impl Bench {
+    /// A new database with a control over it.
+    ///
+    /// # Errors
+    /// If the database in memory fails, which it does only when told to.
+    pub async fn start(clock: Arc<dyn Clock>, random: Arc<dyn Random>, options: Options) -> Result<Self, Refusal> {
+        let store = MemoryStore::new(Installation {
+            id: InstallationId([7; 16]),
+            epoch: 0,
+            created_at: clock.now(),
+        });
+        let (engine, threads) = Engine::start(engine::Parts {
+            writer: Box::new(store.writer()),
+            reader: store.reader(),
+            clock,
+            random,
+            key: Arc::new(SigningKey::from_seed(&[9; 32])),
+            digest_every: limits::DIGEST_EVERY,
+            retention: limits::RETENTION,
+        })
+        .map_err(|error| error.refusal())?;
+        let parts =
+            Parts { engine: engine.clone(), blobs: store.blob(), executors: Registry::default(), options };
+        Ok(Self { control: Control::open(parts).await?, store, engine, threads })
+    }
+
+    /// A worker in this process, for tasks of kind `mock`. It works as long as its future is polled.
+    pub fn worker(&self) -> ScriptedWorker {
+        ScriptedWorker { source: EngineSource::embedded(self.engine.clone()), held: HashMap::new() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Script {
+    steps: Vec<ScriptStep>,
+    frames: u32,
+    hold: bool,
+    wait_for_input: Option<String>,
+    ask: Option<String>,
+    fail: Option<TaskError>,
+    logs: Vec<String>,
+    result: Json,
+}
+
+#[derive(Deserialize)]
+struct ScriptStep {
+    name: String,
+    #[serde(default)]
+    events: u32,
+    #[serde(default)]
+    result: Json,
+}
+
+/// A worker that follows the scripts of its tasks.
+pub struct ScriptedWorker {
+    source: EngineSource,
+    held: HashMap<everloop_types::id::TaskId, Assignment>,
+}
+
+impl ScriptedWorker {
+    /// Works until the source refuses.
+    ///
+    /// # Errors
+    /// What the source refuses.
+    pub async fn work(mut self) -> Result<(), SourceError> {
+        let spec = WorkerSpec {
+            capabilities: Vec::new(),
+            kinds: vec![KindOffer { kind: "mock".to_owned(), versions: vec![1] }],
+            max_concurrent_tasks: 64,
+            name: "scripted".to_owned(),
+            protocol: 1,
+            queues: everloop_types::names::QUEUES.map(str::to_owned).to_vec(),
+            version: "1".to_owned(),
+        };
+        let me = self.source.register(spec).await?;
+        let mut request = 0;
+        loop {
+            request += 1;
+            let long = Duration::from_secs(3600);
+            tokio::select! {
+                claimed = self.source.claim(me, 64, long, request) => {
+                    for assignment in claimed? {
+                        self.run(me, assignment).await?;
+                    }
+                }
+                signals = self.source.signals(me, long) => {
+                    for signal in signals? {
+                        let Some(held) = self.held.remove(&signal.task) else { continue };
+                        let reason = PauseReason { by: me.to_string(), details: None, reason: "requested".to_owned() };
+                        let end = match signal.signal {
+                            Signal::Pause => AttemptEnd::Paused { reason },
+                            Signal::Cancel { .. } => AttemptEnd::Cancelled,
+                            Signal::Resume | Signal::LeaseLost => continue,
+                        };
+                        self.write(me, &held, 2, Vec::new(), Some(end)).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        me: WorkerId,
+        of: &Assignment,
+        batch: u32,
+        events: Vec<EventBody>,
+        end: Option<AttemptEnd>,
+    ) -> Result<(), SourceError> {
+        match self.source.write(me, of.tenant, of.task, of.lease, batch, events, end).await {
+            Err(error) if error.is_lease_lost() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn run(&mut self, me: WorkerId, assignment: Assignment) -> Result<(), SourceError> {
+        let script: Script = match &assignment.spec.input {
+            Some(input) => input.parse().unwrap_or_default(),
+            None => Script::default(),
+        };
+        for i in 0..script.frames {
+            let data = Json::from_canonical(i.to_string()).unwrap_or_default();
+            let frame = Frame { kind: "token".to_owned(), data };
+            self.source.frames(TenantId::DEFAULT, assignment.task, assignment.lease, vec![frame]).await?;
+        }
+        let mut events: Vec<EventBody> = Vec::new();
+        let mut offset = 0;
+        for line in &script.logs {
+            let text = format!("{line}\n");
+            let log = Log { base64: None, level: Level::Info, offset, source: "stdout".to_owned(), text: Some(text) };
+            offset += line.len() as u64 + 1;
+            events.push(log.into());
+        }
+        let recorded = |step: &str| {
+            assignment.journal.iter().any(|entry| matches!(&entry.body, EventBody::StepCompleted(done) if done.step == step))
+        };
+        for step in &script.steps {
+            let key = format!("{}#1", step.name);
+            if recorded(&key) {
+                continue;
+            }
+            for i in 0..step.events {
+                let data = Json::from_canonical(format!("{{\"i\":{i}}}")).unwrap_or_default();
+                events.push(EventBody::Custom { name: "mock".to_owned(), data });
+            }
+            events.push(
+                StepCompleted {
+                    attempt: assignment.attempt,
+                    code_version: None,
+                    intent: digest::intent(&Json::null()),
+                    kind: "mock".to_owned(),
+                    result: step.result.clone(),
+                    started_at: everloop_types::time::Timestamp::default(),
+                    step: key,
+                }
+                .into(),
+            );
+        }
+        let mut end = AttemptEnd::Completed { result: script.result };
+        let arrived = |found: fn(&EventBody) -> Option<(String, Json)>| {
+            assignment.journal.iter().find_map(|entry| found(&entry.body))
+        };
+        if let Some(name) = script.wait_for_input {
+            let input = arrived(|body| match body {
+                EventBody::Input(input) => Some((input.id.clone(), input.data.clone())),
+                _ => None,
+            });
+            end = match input {
+                Some((id, data)) => {
+                    events.push(InputTaken { id, step: "input#1".to_owned() }.into());
+                    AttemptEnd::Completed { result: data }
+                }
+                None => AttemptEnd::Waiting { wait: Wait::Input { id: "input#1".to_owned(), name } },
+            };
+        }
+        if let Some(prompt) = script.ask {
+            let id = "ask#1".to_owned();
+            let decision = arrived(|body| match body {
+                EventBody::ApprovalDecision(made) => {
+                    Some((made.id.clone(), Json::from_canonical(format!("\"{}\"", made.decision)).unwrap_or_default()))
+                }
+                _ => None,
+            });
+            end = match decision {
+                Some((id, data)) => {
+                    events.push(InputTaken { id: id.clone(), step: id }.into());
+                    AttemptEnd::Completed { result: data }
+                }
+                None => {
+                    let choices = vec!["yes".to_owned(), "no".to_owned()];
+                    events.push(ApprovalRequested { choices, details: None, id: id.clone(), prompt }.into());
+                    AttemptEnd::Waiting { wait: Wait::Decision { id } }
+                }
+            };
+        }
+        if let Some(error) = script.fail {
+            events.push(
+                StepFailed {
+                    error: error.clone(),
+                    intent: digest::intent(&Json::null()),
+                    kind: "mock".to_owned(),
+                    next_at: None,
+                    step: "fail#1".to_owned(),
+                    r#try: 1,
+                }
+                .into(),
+            );
+            end = AttemptEnd::Failed { error };
+        }
+        let end = if script.hold { None } else { Some(end) };
+        let holds = end.is_none();
+        self.write(me, &assignment, 1, events, end).await?;
+        if holds {
+            self.held.insert(assignment.task, assignment);
+        }
+        Ok(())
+    }
+}

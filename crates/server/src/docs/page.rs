@@ -1,0 +1,2 @@
+//! The page.
+pub(super) fn page() -> (&'static str, &'static str) { ("", "") }

@@ -1,0 +1,221 @@
+//! How columns become records. Each function names the columns that it reads, in order.
+
+use crate::value::{Row, array, array_opt, corrupt, number, time};
+use everloop_journal::digest;
+use everloop_store::error::StoreError;
+use everloop_store::rows::{
+    BlobRow, DependencyRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature, SigningKeyRow, TaskRow,
+    TenantRow, TimerRow,
+};
+use everloop_types::event::{Event, EventBody, Head, Payload};
+use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
+use everloop_types::json::Json;
+use everloop_types::lease::LeaseToken;
+use everloop_types::state::State;
+use everloop_types::stream::StreamName;
+use everloop_types::task::{DependsOn, Task};
+use everloop_types::worker::Worker;
+use std::borrow::Cow;
+
+type Decoded<T> = Result<T, StoreError>;
+
+macro_rules! columns {
+    ($($name:ident = $text:literal;)*) => {
+        $(macro_rules! $name { () => { $text }; } pub(crate) use $name;)*
+    };
+}
+
+columns! {
+    loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts";
+    task_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.signature, t.kid";
+    event_columns = "e.seq, e.v, e.body_v, e.ts, e.type, e.actor, e.trace, e.hash, e.data_hash, e.codec, e.salt, e.data";
+    key_columns = "hash, tenant, task, request, deleted_at";
+    queue_columns = "q.lane, q.tenant, q.rank, q.task, q.since, q.concurrency, q.concurrency_limit";
+    lease_columns = "x.task, x.tenant, x.epoch, x.attempt, x.nonce, x.worker, x.incarnation, x.expires_at, x.batch, \
+        x.concurrency";
+    dependency_columns = "tenant, prerequisite, dependent, how";
+    blob_columns = "b.id, b.tenant, b.size, b.media_type, b.inner_hash, b.salt, b.put_at";
+}
+
+/// seq, hash, ts, from this column on.
+pub(crate) fn head(row: &dyn Row, first: usize) -> Decoded<Head> {
+    Ok(Head { seq: number(row, first)?, hash: array(row, first + 1)?, ts: time(row, first + 2)? })
+}
+
+/// The record of a task.
+pub(crate) fn task(row: &dyn Row, column: usize) -> Decoded<Task> {
+    serde_json::from_slice(row.bytes(column)?).map_err(|error| corrupt(format!("the record of a task: {error}")))
+}
+
+/// `task_columns`
+pub(crate) fn task_row(row: &dyn Row) -> Decoded<TaskRow> {
+    let signature = match array_opt(row, 5)? {
+        Some(bytes) => Some(Signature { kid: row.text(6)?.to_owned(), bytes }),
+        None => None,
+    };
+    Ok(TaskRow {
+        task: task(row, 0)?,
+        head: head(row, 1)?,
+        data_subject: row.text_opt(4)?.map(str::to_owned),
+        signature,
+    })
+}
+
+/// `event_columns`, from this column on.
+pub(crate) fn event(row: &dyn Row, first: usize, tenant: TenantId, stream: StreamName) -> Decoded<Event> {
+    let seq = number(row, first)?;
+    let payload = match row.int_opt(first + 9)? {
+        None => None,
+        Some(0) => Some(payload(row, first + 10).map_err(|error| corrupt(format!("event {stream}/{seq}: {error}")))?),
+        Some(codec) => return Err(corrupt(format!("event {stream}/{seq}: unknown codec {codec}"))),
+    };
+    let data_hash = match &payload {
+        Some(payload) => {
+            let mut hasher = digest::Hasher::default();
+            hasher.update(&payload.salt);
+            hasher.update(payload.data.as_str().as_bytes());
+            hasher.finish()
+        }
+        None => array(row, first + 8)?,
+    };
+    Ok(Event {
+        v: number(row, first + 1)?,
+        tenant,
+        stream,
+        seq,
+        ts: time(row, first + 3)?,
+        kind: kind(row.text(first + 4)?),
+        body_v: number(row, first + 2)?,
+        actor: row.text(first + 5)?.to_owned(),
+        trace: row.text_opt(first + 6)?.map(str::to_owned),
+        data_hash,
+        hash: array(row, first + 7)?,
+        payload,
+    })
+}
+
+fn payload(row: &dyn Row, first: usize) -> Decoded<Payload> {
+    let text = std::str::from_utf8(row.bytes(first + 1)?).map_err(|error| corrupt(error.to_string()))?;
+    let data = Json::from_canonical(text.to_owned()).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Payload { salt: array(row, first)?, data })
+}
+
+fn kind(found: &str) -> Cow<'static, str> {
+    match EventBody::KINDS.iter().find(|kind| **kind == found) {
+        Some(kind) => Cow::Borrowed(kind),
+        None => Cow::Owned(found.to_owned()),
+    }
+}
+
+/// `key_columns`
+pub(crate) fn key_row(row: &dyn Row) -> Decoded<KeyRow> {
+    Ok(KeyRow {
+        hash: array(row, 0)?,
+        tenant: TenantId(array(row, 1)?),
+        task: TaskId(array(row, 2)?),
+        request: array(row, 3)?,
+        deleted_at: row.int_opt(4)?.map(everloop_types::time::Timestamp::from_micros),
+    })
+}
+
+/// `queue_columns`
+pub(crate) fn queue_row(row: &dyn Row) -> Decoded<QueueRow> {
+    let concurrency = match array_opt(row, 5)? {
+        Some(key) => Some((key, number(row, 6)?)),
+        None => None,
+    };
+    Ok(QueueRow {
+        lane: LaneId(row.int(0)?),
+        tenant: TenantId(array(row, 1)?),
+        priority: -number::<i32>(row, 2)?,
+        task: TaskId(array(row, 3)?),
+        since: time(row, 4)?,
+        concurrency,
+    })
+}
+
+/// `lease_columns`
+pub(crate) fn lease_row(row: &dyn Row) -> Decoded<LeaseRow> {
+    Ok(LeaseRow {
+        task: TaskId(array(row, 0)?),
+        tenant: TenantId(array(row, 1)?),
+        token: LeaseToken { epoch: number(row, 2)?, attempt: number(row, 3)?, nonce: row.int(4)?.cast_unsigned() },
+        worker: WorkerId(array(row, 5)?),
+        incarnation: array_opt(row, 6)?.map(IncarnationId),
+        expires_at: time(row, 7)?,
+        batch: number(row, 8)?,
+        concurrency: array_opt(row, 9)?,
+    })
+}
+
+/// `dependency_columns`
+pub(crate) fn dependency_row(row: &dyn Row) -> Decoded<DependencyRow> {
+    let on = match row.int(3)? {
+        0 => DependsOn::Completed,
+        1 => DependsOn::Ended,
+        code => return Err(corrupt(format!("a dependency of the kind {code}"))),
+    };
+    Ok(DependencyRow {
+        tenant: TenantId(array(row, 0)?),
+        prerequisite: TaskId(array(row, 1)?),
+        dependent: TaskId(array(row, 2)?),
+        on,
+    })
+}
+
+/// at, tenant, task
+pub(crate) fn timer_row(row: &dyn Row) -> Decoded<TimerRow> {
+    Ok(TimerRow { at: time(row, 0)?, tenant: TenantId(array(row, 1)?), task: TaskId(array(row, 2)?) })
+}
+
+/// tenant, task
+pub(crate) fn outbox_row(row: &dyn Row) -> Decoded<OutboxRow> {
+    Ok(OutboxRow { tenant: TenantId(array(row, 0)?), task: TaskId(array(row, 1)?) })
+}
+
+/// doc
+pub(crate) fn worker(row: &dyn Row) -> Decoded<Worker> {
+    serde_json::from_slice(row.bytes(0)?).map_err(|error| corrupt(format!("the record of a worker: {error}")))
+}
+
+/// id, queue, kind, kind_version, requires
+pub(crate) fn lane(row: &dyn Row) -> Decoded<(LaneId, Lane)> {
+    let requires = serde_json::from_str(row.text(4)?).map_err(|error| corrupt(format!("a lane: {error}")))?;
+    let kind_version = row.int_opt(3)?.map(|_| number(row, 3)).transpose()?;
+    let lane = Lane { queue: row.text(1)?.to_owned(), kind: row.text(2)?.to_owned(), kind_version, requires };
+    Ok((LaneId(row.int(0)?), lane))
+}
+
+/// `blob_columns`
+pub(crate) fn blob_row(row: &dyn Row) -> Decoded<BlobRow> {
+    Ok(BlobRow {
+        id: row.text(0)?.to_owned(),
+        tenant: TenantId(array(row, 1)?),
+        size: number(row, 2)?,
+        media_type: row.text(3)?.to_owned(),
+        inner: array(row, 4)?,
+        salt: array(row, 5)?,
+        put_at: time(row, 6)?,
+    })
+}
+
+/// id, name, secret, created_at
+pub(crate) fn tenant_row(row: &dyn Row) -> Decoded<TenantRow> {
+    Ok(TenantRow {
+        id: TenantId(array(row, 0)?),
+        name: row.text(1)?.to_owned(),
+        secret: array(row, 2)?,
+        created_at: time(row, 3)?,
+    })
+}
+
+/// kid, public, created_at
+pub(crate) fn signing_key_row(row: &dyn Row) -> Decoded<SigningKeyRow> {
+    Ok(SigningKeyRow { kid: row.text(0)?.to_owned(), public: array(row, 1)?, created_at: time(row, 2)? })
+}
+
+/// The state with this code.
+pub(crate) fn state(row: &dyn Row, column: usize) -> Decoded<State> {
+    let code: usize = number(row, column)?;
+    State::ALL.get(code).copied().ok_or_else(|| corrupt(format!("a state with the code {code}")))
+}

@@ -1,0 +1,39 @@
+//! The SQLite engine: one process, one writer, a few readers, own checkpoints.
+
+mod checkpoint;
+mod commit;
+mod error;
+mod lock;
+pub(crate) mod migrate;
+mod open;
+mod reader;
+mod remove;
+mod reserve;
+mod rows;
+mod run;
+mod settings;
+pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use open::open;
+pub use reserve::Reserve;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+/// What writer, readers and the checkpoint thread hold together: dropped after the last of their connections.
+#[derive(Debug)]
+struct Shared {
+    /// The database.
+    path: PathBuf,
+    /// The database's file, for fsync. Closing any handle of a file drops this process's POSIX locks on it, and with them
+    /// SQLite's: so this one stays open for as long as a connection does.
+    file: File,
+    /// Whether an fsync failed: then nothing more is written.
+    failed: AtomicBool,
+    /// Keeps other processes out.
+    _lock: lock::FileLock,
+}

@@ -1,0 +1,197 @@
+//! The writer: loading working sets, committing write sets.
+
+use super::checkpoint::Checkpoints;
+use super::run::Run;
+use super::{Shared, sql};
+use crate::decode;
+use crate::encode::stream_key;
+use crate::value::array;
+use everloop_store::error::StoreError;
+use everloop_store::port::WriteStore;
+use everloop_store::work::{
+    Committed, LoadedTask, ReadyQuery, Relations, Wanted, WantedTask, WorkingSet, WriteSet,
+};
+use everloop_types::id::TenantId;
+use everloop_types::time::Timestamp;
+use rusqlite::{Connection, params};
+use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Unused pages from which on the file is made smaller when there is time.
+const FREE_PAGES: i64 = 512;
+
+/// The only connection that writes. Fields are dropped in this order.
+pub(super) struct Writer {
+    checkpoints: Checkpoints,
+    connection: Connection,
+    /// The last position that was given out.
+    pos: i64,
+    /// Whether something was deleted since the file was last looked at.
+    deleted: bool,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn new(mut connection: Connection, pos: i64, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let checkpoints = Checkpoints::start(&mut connection, &shared)?;
+        Ok(Self { checkpoints, connection, pos, deleted: false, shared })
+    }
+
+    /// Runs `work` between `BEGIN` and `COMMIT`; nothing of it stays after an error.
+    fn transaction<T>(
+        &mut self,
+        begin: &'static crate::statement::Statement,
+        work: impl FnOnce(&mut Run<'_>, &mut i64) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut run = Run::new(&self.connection);
+        run.execute(begin, [])?;
+        let result = work(&mut run, &mut self.pos).and_then(|value| {
+            run.execute(&sql::COMMIT, [])?;
+            Ok(value)
+        });
+        drop(run);
+        if result.is_err() && !self.connection.is_autocommit() {
+            // Statements that still ran were reset above. A rollback in WAL mode writes nothing; should it fail all the same,
+            // the next BEGIN fails too and says so.
+            if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+                tracing::error!(%error, "a transaction could not be rolled back");
+            }
+        }
+        result
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        if self.shared.failed.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("an earlier fsync failed: start the server again".into()));
+        }
+        Ok(())
+    }
+}
+
+impl WriteStore for Writer {
+    fn load(&mut self, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
+        self.transaction(&sql::BEGIN_READ, |run, _| load(run, wanted, now))
+    }
+
+    fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        writes.validate()?;
+        self.writable()?;
+        let result = self.transaction(&sql::BEGIN_WRITE, |run, pos| super::commit::apply(run, pos, writes));
+        match &result {
+            Ok((_, deleted)) => {
+                self.deleted |= deleted;
+                self.checkpoints.after_commit(&self.connection, &self.shared);
+            }
+            Err(StoreError::Failed(error)) => {
+                tracing::error!(%error, "fsync failed: nothing more is written by this process");
+                self.shared.failed.store(true, Ordering::Relaxed);
+            }
+            Err(_) => {}
+        }
+        result.map(|(committed, _)| committed)
+    }
+
+    fn idle(&mut self) -> Result<(), StoreError> {
+        self.writable()?;
+        self.checkpoints.close_if_ready(&self.connection, &self.shared);
+        if self.deleted {
+            let mut run = Run::new(&self.connection);
+            let free = run.one(&sql::FREE_PAGES, [], |row| row.int(0))?.unwrap_or(0);
+            self.deleted = free > FREE_PAGES;
+            if self.deleted {
+                run.each(&sql::VACUUM, [], |_| Ok(true))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn load(run: &mut Run<'_>, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
+    let mut set = WorkingSet { now, ..WorkingSet::default() };
+    set.tasks.reserve(wanted.tasks.len());
+    for want in &wanted.tasks {
+        // The same task may be wanted twice, once with its relations.
+        if set.tasks.get(&want.task).is_none_or(|_| want.relations)
+            && let Some(loaded) = load_task(run, want)?
+        {
+            set.tasks.insert(want.task, loaded);
+        }
+    }
+    for hash in &wanted.keys {
+        if let Some(key) = run.one(&sql::LOAD_KEY, [hash], decode::key_row)? {
+            set.keys.insert(*hash, key);
+        }
+    }
+    let mut seen = HashSet::new();
+    for query in &wanted.ready {
+        load_ready(run, query, |row| {
+            if seen.insert(row.task) {
+                set.ready.push(row);
+            }
+        })?;
+    }
+    let ready: Vec<_> = set.ready.iter().map(|row| (row.tenant, row.task)).collect();
+    for (tenant, task) in ready {
+        if let Entry::Vacant(vacant) = set.tasks.entry(task)
+            && let Some(loaded) = load_task(run, &WantedTask { tenant, task, relations: false })?
+        {
+            vacant.insert(loaded);
+        }
+    }
+    for (tenant, stream) in &wanted.streams {
+        let head = match stream.task() {
+            Some(task) => run.one(&sql::LOAD_TASK, params![tenant.0, task.0], |row| decode::head(row, 1))?,
+            None => run.one(&sql::LOAD_STREAM, params![stream_key(*stream), tenant.0], |row| decode::head(row, 0))?,
+        };
+        if let Some(head) = head {
+            set.streams.insert(*stream, head);
+        }
+    }
+    Ok(set)
+}
+
+fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>, StoreError> {
+    let (tenant, id) = (want.tenant.0, want.task.0);
+    let found = run.one(&sql::LOAD_TASK, [tenant, id], |row| Ok((decode::task(row, 0)?, decode::head(row, 1)?)))?;
+    let Some((task, head)) = found else {
+        return Ok(None);
+    };
+    let lease = run.one(&sql::LOAD_LEASE, [id], decode::lease_row)?;
+    let mut relations = Relations::default();
+    if want.relations {
+        run.each(&sql::LOAD_PREREQUISITES, [id], |row| {
+            relations.prerequisites.push(decode::dependency_row(row)?);
+            Ok(true)
+        })?;
+        relations.has_dependents = run.exists(&sql::LOAD_DEPENDENT, [id])?;
+        relations.has_live_children = run.exists(&sql::LOAD_CHILD, [id, tenant])?;
+    }
+    Ok(Some(LoadedTask { task, head, lease, relations }))
+}
+
+fn load_ready(
+    run: &mut Run<'_>,
+    query: &ReadyQuery,
+    mut found: impl FnMut(everloop_store::rows::QueueRow),
+) -> Result<(), StoreError> {
+    let mut last: Vec<u8> = Vec::new();
+    while let Some(tenant) = run.one(&sql::READY_TENANT, params![query.lane.0, last], |row| array(row, 0).map(TenantId))? {
+        let mut left = query.per_tenant;
+        run.each(&sql::READY, params![query.lane.0, tenant.0], |row| {
+            if left == 0 {
+                return Ok(false);
+            }
+            let row = decode::queue_row(row)?;
+            if row.concurrency.is_none_or(|(key, _)| !query.full.contains(&key)) {
+                left -= 1;
+                found(row);
+            }
+            Ok(left > 0)
+        })?;
+        last = tenant.0.to_vec();
+    }
+    Ok(())
+}
+

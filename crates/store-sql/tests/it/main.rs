@@ -1,0 +1,17 @@
+//! Both engines under the conformance suite, and what each of them promises beside it.
+
+#![expect(clippy::disallowed_methods, reason = "tests look at the files of the database")]
+
+mod engines;
+mod everything;
+mod files;
+mod guards;
+mod migrations;
+mod postgres_server;
+mod sample;
+mod speed;
+
+use engines::{open_postgres, open_sqlite};
+
+everloop_store::store_suite!(sqlite, open_sqlite);
+everloop_store::store_suite!(postgres, open_postgres);

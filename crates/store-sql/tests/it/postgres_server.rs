@@ -1,0 +1,118 @@
+//! What the PostgreSQL engine asks of a server, and how it takes the loss of one.
+
+use crate::engines::{Database, birth, folder, postgres_in, try_run};
+use crate::sample::{TENANT, grow, id, set};
+use everloop_store::error::StoreError;
+use everloop_store::work::Wanted;
+use everloop_store_sql::{PostgresOptions, open_postgres};
+use everloop_types::state::State;
+use everloop_types::stream::StreamName;
+use everloop_types::time::Timestamp;
+use std::sync::Arc;
+
+fn refusal(url: &str) -> String {
+    match open_postgres(&PostgresOptions::new(url), &birth()).map(|_| ()) {
+        Err(StoreError::Refused { what, remedy }) => {
+            assert!(!remedy.is_empty());
+            what
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn urls_and_settings_that_would_not_do_are_refused() {
+    let database = Database::create();
+    assert!(refusal("postgres://").contains("can't be used"));
+    assert!(refusal("mysql://x").contains("can't be read"));
+    assert!(refusal(&format!("{}?sslmode=require", database.url)).contains("TLS"));
+    assert!(refusal(&format!("{}x", database.url)).contains("refused the connection"));
+    let name = database.url.rsplit_once('/').unwrap().1;
+    database.run(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    assert!(refusal(&database.url).contains("synchronous_commit = off"));
+    assert!(matches!(
+        open_postgres(&PostgresOptions::new("postgres://x@127.0.0.1:1/x"), &birth()).map(|_| ()),
+        Err(StoreError::Unavailable(_))
+    ));
+}
+
+#[test]
+fn lost_connections_are_opened_again() {
+    let database = Arc::new(Database::create());
+    let mut h = postgres_in(Arc::clone(&database), folder());
+    h.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
+    let kill = || {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'everloop' \
+            AND datname = current_database()";
+        assert!(!try_run(&database.url, sql).unwrap().is_empty());
+    };
+    kill();
+    h.commit(&set(vec![grow(1, 1, 1, State::Running, Vec::new())])).unwrap();
+    kill();
+    h.load(&Wanted::default()).unwrap();
+    h.reader.ping().unwrap();
+    kill();
+    assert_eq!(h.reader.events(TENANT, StreamName::Task(id(1)), 0, 9).unwrap().len(), 2);
+}
+
+#[test]
+fn locked_row_makes_a_commit_unavailable_and_nothing_is_written() {
+    let database = Arc::new(Database::create());
+    let mut h = postgres_in(Arc::clone(&database), folder());
+    h.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
+    let url = database.url.clone();
+    let holder = std::thread::spawn(move || {
+        // Longer than the lock timeout.
+        try_run(&url, "BEGIN; SELECT head_seq FROM task FOR UPDATE; SELECT pg_sleep(12)").unwrap();
+    });
+    while try_run(&database.url, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()")
+        .unwrap()
+        .is_empty()
+    {
+        std::thread::yield_now();
+    }
+    let next = set(vec![grow(1, 1, 1, State::Running, Vec::new()), grow(2, 0, 1, State::Running, Vec::new())]);
+    let error = h.commit(&next).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert_eq!(h.reader.task(TENANT, id(2)).unwrap(), None);
+    holder.join().unwrap();
+    assert_eq!(h.commit(&next).unwrap().moved, []);
+}
+
+#[test]
+fn time_is_the_databases() {
+    let mut h = postgres_in(Arc::new(Database::create()), folder());
+    let early = Timestamp::from_micros(0);
+    let first = h.writer.load(&Wanted::default(), early).unwrap().now;
+    let second = h.writer.load(&Wanted::default(), early).unwrap().now;
+    assert!(second > first && first > Timestamp::from_micros(1_700_000_000_000_000));
+}
+
+/// Events of a transaction that is still open hide later ones until they can be given out in order.
+#[test]
+fn feed_waits_for_older_transactions() {
+    let database = Arc::new(Database::create());
+    let mut h = postgres_in(Arc::clone(&database), folder());
+    h.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    let url = database.url.clone();
+    let older = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
+        drop(runtime.spawn(connection));
+        runtime.block_on(client.batch_execute("BEGIN; SELECT pg_current_xact_id()")).unwrap();
+        tell.send(()).unwrap();
+        held.recv().unwrap();
+        runtime.block_on(client.batch_execute("COMMIT")).unwrap();
+    });
+    told.recv().unwrap();
+    let last = h.commit(&set(vec![grow(2, 0, 2, State::Running, Vec::new())])).unwrap().last_pos.unwrap();
+    assert!(h.reader.last_position(TENANT).unwrap() < last);
+    hold.send(()).unwrap();
+    older.join().unwrap();
+    while h.reader.last_position(TENANT).unwrap() < last {
+        std::thread::yield_now();
+    }
+    assert_eq!(h.reader.feed(TENANT, 0, 10).unwrap().len(), 3);
+}

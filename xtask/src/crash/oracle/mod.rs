@@ -1,0 +1,129 @@
+//! The oracle: a process of its own that loads the server, writes down what it was promised, and judges in the end.
+//!
+//! The killer starts it and talks to it in lines on its standard input: `killed AT`, `database-killed AT`, `ready AT` (times
+//! in microseconds), and `finish`. Its last line on standard output is a [`Report`] as JSON. It ends by itself when its input
+//! does: the killer is gone then.
+
+mod check;
+mod client;
+mod door;
+mod evidence;
+mod follow;
+mod http;
+mod ledger;
+mod sse;
+
+pub(crate) use check::{Figures, Violation};
+pub(crate) use door::address;
+
+use super::plan::Plan;
+use anyhow::{Context, Result, bail};
+use door::Door;
+use ledger::{Entry, Ledger};
+use serde::{Deserialize, Serialize};
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long the last tasks may take after the last start. They need a second or two.
+const LAST_TASKS: Duration = Duration::from_secs(60);
+/// How often it is looked whether they have ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What the oracle is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) seed: u64,
+    /// Tasks that are kept in flight.
+    pub(crate) clients: u64,
+    /// The data folder of the server.
+    pub(crate) data: PathBuf,
+    /// Where the ledger is made.
+    pub(crate) ledger: PathBuf,
+    /// How long a task that was cut off may stand still after a restart.
+    pub(crate) stand_still_ms: u64,
+}
+
+/// What the oracle has found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) figures: Figures,
+    pub(crate) violations: Vec<Violation>,
+    /// Requests that were sent again.
+    pub(crate) retries: u64,
+    /// Connections of followers that ended before their stream.
+    pub(crate) reconnects: u64,
+}
+
+/// The process: its one argument is the [`Orders`] as JSON.
+pub(crate) fn run(args: &[std::ffi::OsString]) -> Result<()> {
+    let [orders] = args else { bail!("the oracle takes its orders as one argument") };
+    let orders: Orders = serde_json::from_str(orders.to_str().context("the orders are not UTF-8")?)?;
+    let (ledger, writing) = Ledger::make(&orders.ledger)?;
+    let door = Arc::new(Door::new(&orders.data, ledger)?);
+    let plan = Plan::new(orders.seed);
+    let clients: Vec<_> = (0..orders.clients)
+        .map(|first| {
+            let (door, step) = (door.clone(), orders.clients);
+            std::thread::spawn(move || client::run(&door, plan, first, step))
+        })
+        .collect();
+    listen(&door)?;
+    door.finishing.store(true, Ordering::Relaxed);
+    end(&door, clients)?;
+    door.gave_up.store(false, Ordering::Relaxed);
+    let evidence = evidence::gather(&door).context("the server does not show what it has")?;
+    let (retries, reconnects) =
+        (door.retries.load(Ordering::Relaxed), door.reconnects.load(Ordering::Relaxed));
+    drop(door);
+    writing.join().ok().context("the ledger's thread panicked")??;
+    let report = judge(&orders, plan, &evidence, &orders.ledger, retries, reconnects)?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+fn judge(
+    orders: &Orders,
+    plan: Plan,
+    evidence: &evidence::Evidence,
+    ledger: &Path,
+    retries: u64,
+    reconnects: u64,
+) -> Result<Report> {
+    let entries = ledger::read(ledger)?;
+    let (figures, violations) = check::check(plan, &entries, evidence, orders.stand_still_ms);
+    Ok(Report { figures, violations, retries, reconnects })
+}
+
+/// Takes down what the killer says until it says that it is over.
+fn listen(door: &Door) -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (word, at) = line.split_once(' ').unwrap_or((&line, "0"));
+        let at = at.parse()?;
+        door.record(&[match word {
+            "killed" => Entry::Killed { at },
+            "database-killed" => Entry::DatabaseKilled { at },
+            "ready" => Entry::Ready { at },
+            "finish" => return Ok(()),
+            _ => bail!("the killer says {line:?}"),
+        }])?;
+    }
+    bail!("the killer is gone")
+}
+
+/// Lets the tasks that were begun come to their end, and gives up on those that don't.
+fn end(door: &Door, clients: Vec<JoinHandle<Result<()>>>) -> Result<()> {
+    let start = Instant::now();
+    while !clients.iter().all(JoinHandle::is_finished) && start.elapsed() < LAST_TASKS {
+        std::thread::sleep(LOOK);
+    }
+    door.gave_up.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().ok().context("a client panicked")??;
+    }
+    Ok(())
+}
