@@ -7,6 +7,7 @@ use everloop_control::{Control, Mode};
 use everloop_engine::engine::{Engine, Threads};
 use everloop_engine::pipeline::op::Op;
 use everloop_engine::source::EngineSource;
+use everloop_exec::shell::{Shell, ShellOptions, reap_leftovers};
 use everloop_journal::keys::SigningKey;
 use everloop_store::port::{Blob, ReadStore, WriteStore};
 use everloop_store::rows::SigningKeyRow;
@@ -89,8 +90,17 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     let key = Arc::new(signing_key(&options.data_dir, &*random)?);
     // Whatever the last run of this server has left running goes before its leases do.
     let workspaces = options.data_dir.join("workspaces");
+    make_folder(&workspaces)?;
+    let reaped = {
+        let workspaces = workspaces.clone();
+        tokio::task::spawn_blocking(move || reap_leftovers(&workspaces)).await?
+    };
+    if reaped.commands > 0 {
+        tracing::info!(commands = reaped.commands, "commands of the last run were still running and were ended");
+    }
     let (engine, threads) = start_engine(options, store.writer, store.reader, clock.clone(), key).await?;
-    let executors = executors(options, &workspaces);
+    let commands = options.mode == Mode::Dev || options.unsafe_no_sandbox;
+    let executors = executors(&options.extra, &workspaces, commands)?;
     let (stop, stopped) = watch::channel(false);
     let worker = (options.slots > 0).then(|| {
         let worker = Worker {
@@ -186,9 +196,14 @@ async fn start_engine(
     Ok((engine, threads))
 }
 
-/// The executors of this server's own worker.
-pub(crate) fn executors(options: &ServeOptions, _workspaces: &Path) -> Registry {
-    options.extra.clone().with(Arc::new(everloop_exec::mock::Mock))
+/// The executors of a worker whose attempts get their folders under `workspaces`. Commands run where they are allowed to.
+pub(crate) fn executors(extra: &Registry, workspaces: &Path, commands: bool) -> anyhow::Result<Registry> {
+    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
+    Ok(extra
+        .clone()
+        .with(Arc::new(everloop_exec::mock::Mock))
+        .with(Arc::new(everloop_exec::http::Http::new()))
+        .with(Arc::new(Shell::new(shell))))
 }
 
 async fn told_to_stop() {

@@ -23,7 +23,7 @@ async fn helper() {
     let mut spec = script(&std::env::var(SCRIPT).unwrap());
     let mut setup = Setup::default();
     if mode == "flood" {
-        spec.policy.profile.output_bytes = Some(1 << 30);
+        spec.policy.profile.output_bytes = Some(1 << 28);
         setup.keeps_logs = false;
         setup.delay = Duration::from_millis(1);
         // What is there once is not counted: buffers of the runtime, and code that was not run before.

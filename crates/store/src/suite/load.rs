@@ -134,7 +134,9 @@ pub fn relations_are_found_when_asked_for(mut h: Harness) {
 }
 
 fn ready(h: &mut Harness, queries: Vec<ReadyQuery>) -> Vec<QueueRow> {
-    h.load(&Wanted { ready: queries, ..Wanted::default() }).unwrap().ready
+    let set = h.load(&Wanted { ready: queries, ..Wanted::default() }).unwrap();
+    assert!(set.ready.iter().all(|row| set.tasks.contains_key(&row.task)), "a ready task was not loaded");
+    set.ready
 }
 
 /// Of each tenant the first few: higher priority first, then the older task, whatever it waited.
