@@ -45,9 +45,33 @@ impl EngineSource {
         Self { engine, embedded: false, mailboxes: Mutex::default() }
     }
 
-    fn mailbox(&self, worker: WorkerId) -> Result<Arc<Mailbox>, SourceError> {
+    async fn mailbox(&self, worker: WorkerId) -> Result<Arc<Mailbox>, SourceError> {
         let found = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).cloned();
-        found.ok_or_else(|| Refusal::not_found(format!("worker {worker}")).hint("register again").into())
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        // A worker elsewhere that registered with an earlier run of this server goes on where it was.
+        let known = self.engine.read(move |store| store.worker(worker)).await?;
+        match known.filter(|worker| !worker.embedded && !self.embedded) {
+            Some(worker) => self.open(worker).await,
+            None => Err(Refusal::not_found(format!("worker {worker}")).hint("register again").into()),
+        }
+    }
+
+    /// Gives a worker its mailbox and makes it known to the pipeline.
+    async fn open(&self, worker: Worker) -> Result<Arc<Mailbox>, SourceError> {
+        let id = worker.id;
+        let (signals, signal_box) = mpsc::unbounded_channel();
+        let (op, task_box) = if self.embedded {
+            let (tasks, task_box) = mpsc::unbounded_channel();
+            (Op::Attach { worker, tasks, signals }, Some(tokio::sync::Mutex::new(task_box)))
+        } else {
+            (Op::Register { worker, signals }, None)
+        };
+        sourced(self.engine.ask(op).await)?;
+        let mailbox = Arc::new(Mailbox { tasks: task_box, signals: tokio::sync::Mutex::new(signal_box) });
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, mailbox.clone());
+        Ok(mailbox)
     }
 
     /// Makes a worker unknown; whatever it holds goes to others.
@@ -150,16 +174,7 @@ impl WorkSource for EngineSource {
                 created_at: now,
                 last_heartbeat_at: now,
             };
-            let (signals, signal_box) = mpsc::unbounded_channel();
-            let (op, task_box) = if self.embedded {
-                let (tasks, task_box) = mpsc::unbounded_channel();
-                (Op::Attach { worker, tasks, signals }, Some(tokio::sync::Mutex::new(task_box)))
-            } else {
-                (Op::Register { worker, signals }, None)
-            };
-            let mailbox = Mailbox { tasks: task_box, signals: tokio::sync::Mutex::new(signal_box) };
-            self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(mailbox));
-            sourced(self.engine.ask(op).await)?;
+            self.open(worker).await?;
             Ok(id)
         })
     }
@@ -176,7 +191,7 @@ impl WorkSource for EngineSource {
         request: u64,
     ) -> Sourced<'_, Vec<Assignment>> {
         Box::pin(async move {
-            let mailbox = self.mailbox(worker)?;
+            let mailbox = self.mailbox(worker).await?;
             let claimed = match &mailbox.tasks {
                 Some(tasks) => {
                     let mut tasks = tasks.lock().await;
@@ -185,9 +200,16 @@ impl WorkSource for EngineSource {
                     claimed
                 }
                 None => {
-                    let (tasks, answer) = oneshot::channel();
+                    let (tasks, mut answer) = oneshot::channel();
                     sourced(self.engine.ask(Op::Claim { worker, max, request, tasks }).await)?;
-                    tokio::time::timeout(wait, answer).await.ok().and_then(Result::ok).unwrap_or_default()
+                    match tokio::time::timeout(wait, &mut answer).await {
+                        Ok(answered) => answered.unwrap_or_default(),
+                        Err(_) => {
+                            // What was given at the last moment is taken; what comes later is kept for the next request.
+                            answer.close();
+                            answer.try_recv().unwrap_or_default()
+                        }
+                    }
                 }
             };
             self.assignments(claimed).await
@@ -207,7 +229,7 @@ impl WorkSource for EngineSource {
 
     fn signals(&self, worker: WorkerId, wait: Duration) -> Sourced<'_, Vec<TaskSignal>> {
         Box::pin(async move {
-            let mailbox = self.mailbox(worker)?;
+            let mailbox = self.mailbox(worker).await?;
             let mut signals = mailbox.signals.lock().await;
             let mut out = Vec::new();
             let _ = tokio::time::timeout(wait, signals.recv_many(&mut out, limits::PAGE_ITEMS)).await;

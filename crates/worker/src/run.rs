@@ -97,6 +97,8 @@ impl Worker {
         let mut running: HashMap<TaskId, Running> = HashMap::new();
         let mut attempts: JoinSet<(TaskId, u32)> = JoinSet::new();
         let mut request = 0;
+        // A request whose answer was lost is repeated under its number: what it was given is given again.
+        let mut repeat = false;
         let mut claim: Option<Sourced<'_, Vec<Assignment>>> = None;
         let mut signals: Option<Sourced<'_, Vec<TaskSignal>>> = None;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -106,7 +108,7 @@ impl Worker {
         loop {
             let room = self.options.max_concurrent_tasks.saturating_sub(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
             if claim.is_none() && room > 0 {
-                request += 1;
+                request += u64::from(!std::mem::take(&mut repeat));
                 claim = Some(self.source.claim(id, room, POLL, request));
             }
             let signalled = signals.get_or_insert_with(|| self.source.signals(id, POLL));
@@ -146,7 +148,10 @@ impl Worker {
                                 None => break,
                             }
                         }
-                        Err(error) => self.pause_after(&error).await,
+                        Err(error) => {
+                            repeat = true;
+                            self.pause_after(&error).await;
+                        }
                     }
                 }
                 _ = lease_tick.tick() => self.renew(id, &mut running).await,

@@ -39,6 +39,8 @@ pub struct Member {
     pub polls: VecDeque<Poll>,
     /// What the last request got, for when its answer was lost.
     pub last: Option<(u64, Vec<Claimed>)>,
+    /// Tasks that it holds and was not given, because its request had ended: its next one gets them.
+    pub undelivered: Vec<Claimed>,
     /// Where words about its tasks go.
     pub signals: mpsc::UnboundedSender<TaskSignal>,
     /// Tasks that it holds.
@@ -283,8 +285,11 @@ impl Dispatcher {
             }
             let part: Vec<_> = claimed.drain(..claimed.len().min(poll.max as usize)).collect();
             member.last = Some((poll.request, part.clone()));
-            let _ = poll.tasks.send(part);
+            if let Err(part) = poll.tasks.send(part) {
+                member.undelivered.extend(part);
+            }
         }
+        member.undelivered.extend(claimed);
     }
 
     /// Tells the holder of a task something.

@@ -136,7 +136,17 @@ impl Pipeline {
                     }
                     Some(_) | None => {
                         member.polls.retain(|poll| !poll.tasks.is_closed());
-                        member.polls.push_back(Poll { max: *max, request: *request, tasks });
+                        let waiting = std::mem::take(&mut member.undelivered);
+                        let mut waiting: Vec<_> = waiting.into_iter().filter(|c| member.held.contains(&c.task.id)).collect();
+                        if waiting.is_empty() {
+                            member.polls.push_back(Poll { max: *max, request: *request, tasks });
+                        } else {
+                            member.undelivered = waiting.split_off(waiting.len().min(*max as usize));
+                            member.last = Some((*request, waiting.clone()));
+                            if let Err(waiting) = tasks.send(waiting) {
+                                member.undelivered.extend(waiting);
+                            }
+                        }
                     }
                 }
                 Ok(Outcome::Ready(Answer::Done))

@@ -10,6 +10,10 @@ use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
 use everloop_worker::source::Signal;
+use super::dispatcher::Member;
+use everloop_types::worker::Worker;
+use everloop_worker::source::TaskSignal;
+use tokio::sync::mpsc;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -113,12 +117,40 @@ impl Pipeline {
                     continue;
                 }
                 Ok(Outcome::Audited(_)) => Ok(Answer::Done),
-                Ok(Outcome::Ready(answer)) => Ok(answer),
+                Ok(Outcome::Ready(answer)) => {
+                    match &op {
+                        Op::Attach { worker, tasks, signals } => self.join(worker, Some(tasks.clone()), signals),
+                        Op::Register { worker, signals } => self.join(worker, None, signals),
+                        _ => {}
+                    }
+                    Ok(answer)
+                }
                 Err(refusal) => Err(refusal),
             };
             let _ = reply.send(answer);
         }
         again
+    }
+
+    /// A worker is there: what it held before the server was started again is still its.
+    fn join(
+        &mut self,
+        worker: &Worker,
+        standing: Option<mpsc::UnboundedSender<Claimed>>,
+        signals: &mpsc::UnboundedSender<TaskSignal>,
+    ) {
+        let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == worker.id).map(|(task, _)| *task);
+        let member = Member {
+            worker: worker.clone(),
+            standing,
+            polls: Default::default(),
+            last: None,
+            undelivered: Vec::new(),
+            signals: signals.clone(),
+            held: held.collect(),
+            heard: self.parts.clock.monotonic(),
+        };
+        self.dispatcher.members.insert(worker.id, member);
     }
 
     /// Tells holders what has changed about their tasks.

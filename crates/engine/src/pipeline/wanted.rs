@@ -1,12 +1,10 @@
 //! What a batch has to load before it can decide.
 
 use super::Pipeline;
-use super::dispatcher::Member;
 use super::op::{Op, Reply};
 use everloop_store::work::{Wanted, WantedTask};
 use everloop_types::id::TenantId;
 use everloop_types::stream::StreamName;
-use everloop_types::worker::Worker;
 use std::collections::HashMap;
 
 
@@ -37,14 +35,6 @@ impl Pipeline {
                     let relations = write.end.is_some();
                     wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
                 }
-                // Their arrival makes room for what waits.
-                Op::Attach { worker, tasks, signals } => {
-                    let member = self.member(worker, signals.clone());
-                    member.standing = Some(tasks.clone());
-                }
-                Op::Register { worker, signals } => {
-                    self.member(worker, signals.clone());
-                }
                 Op::Gone { worker } => {
                     let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == *worker);
                     let held = held.map(|(task, held)| WantedTask {
@@ -67,7 +57,13 @@ impl Pipeline {
                     });
                     wanted.tasks.extend(expired);
                 }
-                Op::Claim { .. } | Op::Renew { .. } | Op::Heard { .. } | Op::Rows(_) | Op::Barrier => {}
+                Op::Attach { .. }
+                | Op::Register { .. }
+                | Op::Claim { .. }
+                | Op::Renew { .. }
+                | Op::Heard { .. }
+                | Op::Rows(_)
+                | Op::Barrier => {}
             }
         }
         let (mut ends, mut asks) = (HashMap::new(), HashMap::new());
@@ -95,25 +91,5 @@ impl Pipeline {
         let segment = self.parts.reader.audit_segment(tenant).ok().flatten().unwrap_or(1);
         self.segments.insert(tenant, segment);
         segment
-    }
-
-    fn member(
-        &mut self,
-        worker: &Worker,
-        signals: tokio::sync::mpsc::UnboundedSender<everloop_worker::source::TaskSignal>,
-    ) -> &mut Member {
-        let heard = self.parts.clock.monotonic();
-        let held =
-            self.dispatcher.held.iter().filter(|(_, held)| held.worker == worker.id).map(|(task, _)| *task);
-        let member = Member {
-            worker: worker.clone(),
-            standing: None,
-            polls: Default::default(),
-            last: None,
-            signals,
-            held: held.collect(),
-            heard,
-        };
-        self.dispatcher.members.entry(worker.id).insert_entry(member).into_mut()
     }
 }

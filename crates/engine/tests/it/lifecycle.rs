@@ -1,6 +1,6 @@
 //! Every way of a task, with a worker that does what the test says.
 
-use crate::harness::{Harness, TENANT, actor, json, mock, transient};
+use crate::harness::{Harness, TENANT, actor, json, memory, mock, transient};
 use everloop_engine::pipeline::op::{Op, Wish};
 use everloop_journal::chain::Verifier;
 use everloop_types::error::{Code, Refusal, TaskError};
@@ -340,4 +340,41 @@ async fn finished_tasks_are_dropped_when_they_are_old_and_the_audit_stream_says_
     events.iter().for_each(|event| verifier.check(event).unwrap());
     assert_eq!(events.iter().map(|event| &*event.kind).collect::<Vec<_>>(), ["audit.segment", "task.deleted"]);
     assert_eq!(h.submit_with(mock(), Some(("live", 1))).await.unwrap_err().code, Code::TaskDeleted);
+}
+
+#[tokio::test]
+async fn a_worker_elsewhere_goes_on_after_the_server_was_started_again() {
+    let store = memory();
+    let h = Harness::over(store.clone(), 256);
+    let worker = h.worker(2).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    drop(h);
+    let h = Harness::over(store, 256);
+    assert!(h.source.renew(worker, vec![(task, claimed.lease)]).await.unwrap().is_empty());
+    h.submit(mock()).await.unwrap();
+    let other = h.claim(worker, 2).await.unwrap();
+    assert_ne!(other.task, task);
+    h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
+    let heard = h.source.signals(worker, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(heard[0].task, task);
+    h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Cancelled)).await.unwrap();
+    assert_eq!(h.state(task).await, State::Cancelled);
+}
+
+#[tokio::test]
+async fn tasks_that_were_claimed_for_a_request_that_had_ended_go_to_the_next_one() {
+    let h = Harness::new();
+    let worker = h.worker(4).await;
+    for request in 0..50 {
+        // A request is given up at once, while a task comes in: one of the two requests gets it.
+        let (first, submitted) =
+            tokio::join!(h.source.claim(worker, 1, Duration::ZERO, 2 * request + 1), h.submit(mock()));
+        let claimed = match first.unwrap().pop() {
+            Some(claimed) => claimed,
+            None => h.claim(worker, 2 * request + 2).await.unwrap(),
+        };
+        assert_eq!(claimed.task, submitted.unwrap().task.id);
+        h.complete(worker, &claimed).await;
+    }
 }
