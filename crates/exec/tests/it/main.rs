@@ -14,3 +14,5 @@ mod matrix;
 mod server;
 #[cfg(test)]
 mod shell;
+#[cfg(test)]
+mod streams;
