@@ -66,7 +66,7 @@ fn summarise(outcomes: &[Outcome]) -> Result<()> {
     println!();
     for outcome in outcomes {
         let verdict = if outcome.error.is_some() { "FAILED" } else { "ok" };
-        println!("{:>9.1} s  {:<10} {verdict}", outcome.took.as_secs_f64(), outcome.name);
+        println!("{:>9.1} s  {:<14} {verdict}", outcome.took.as_secs_f64(), outcome.name);
     }
     // The first line is enough here: the lane has shown all of it.
     let told = |outcome: &Outcome| {

@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod crash;
 mod lane;
 mod postgres;
 mod process;
@@ -30,6 +31,10 @@ The tools of the house.
                                   (--bless writes the layering table into ARCHITECTURE.md)
   cargo xtask bench [--seconds N] [--json FILE]
                                   measure the product beside bare SQLite and a bare Axum handler
+  cargo xtask crash --engine sqlite|postgres
+                                  kill the server at random instants and hold it to its promises
+                                  (--kills N, --kill-database N, --seed S, --seconds-between MIN..MAX,
+                                  --clients N, --keep)
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -55,6 +60,8 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "lint" => test::lint().map(|()| ExitCode::SUCCESS),
         "tidy" => tidy::run(rest),
         "bench" => bench::run(rest),
+        "crash" => crash::run(rest),
+        crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
         "postgres" => postgres::run(rest),
         postgres::GUARD => postgres::guard().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

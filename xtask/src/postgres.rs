@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail};
 use owner::Owner;
 use server::Server;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 /// The environment variable that names the server to the tests. Each test makes a database of its own from it.
 pub(crate) const URL: &str = "EVERLOOP_TEST_POSTGRES_URL";
@@ -26,9 +26,14 @@ pub(crate) const URL: &str = "EVERLOOP_TEST_POSTGRES_URL";
 /// The hidden subcommand that the guard runs.
 pub(crate) const GUARD: &str = "postgres-guard";
 
+/// What the guard is told to do with the server.
+const CRASH: &str = "crash";
+
 /// A private server and its guard. Dropping it stops the server and waits until its folder is gone.
 pub(crate) struct Guarded {
     guard: Child,
+    /// What the guard says.
+    out: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -45,16 +50,23 @@ impl Guarded {
             .process_group(0) // A Ctrl-C is for the holder; the guard cleans up after it.
             .spawn()
             .context("the guard of PostgreSQL could not be started")?;
-        let mut url = String::new();
-        if let Some(stdout) = guard.stdout.take() {
-            BufReader::new(stdout).read_line(&mut url).context("the guard of PostgreSQL can't be heard")?;
-        }
-        let url = url.trim().to_owned();
+        let mut out = BufReader::new(guard.stdout.take().context("the guard of PostgreSQL can't be heard")?);
+        let url = said(&mut out)?;
         if url.is_empty() {
             let status = guard.wait().context("the guard of PostgreSQL is gone")?;
             bail!("the private PostgreSQL did not start (the guard ended with {status})");
         }
-        Ok(Self { guard, url })
+        Ok(Self { guard, out, url })
+    }
+
+    /// Kills the server at once and starts it again on the same files and port; it takes connections when this returns.
+    pub(crate) fn crash(&mut self) -> Result<()> {
+        let stdin = self.guard.stdin.as_mut().context("the guard of PostgreSQL can't hear")?;
+        writeln!(stdin, "{CRASH}").context("the guard of PostgreSQL is gone")?;
+        if said(&mut self.out)? != self.url {
+            bail!("PostgreSQL did not come back after it was killed");
+        }
+        Ok(())
     }
 
     /// `postgres://user@127.0.0.1:port/postgres`
@@ -72,14 +84,27 @@ impl Drop for Guarded {
     }
 }
 
-/// The guard: starts a server, says where, and stops it when stdin closes.
+/// The next line of the guard; empty when there is none.
+fn said(out: &mut BufReader<ChildStdout>) -> Result<String> {
+    let mut line = String::new();
+    out.read_line(&mut line).context("the guard of PostgreSQL can't be heard")?;
+    Ok(line.trim().to_owned())
+}
+
+/// The guard: starts a server, says where, kills and restarts it when told to, and stops it when stdin closes.
 pub(crate) fn guard() -> Result<()> {
-    let server = Server::start(&Binaries::find()?, &Owner::find_or_make()?)?;
+    let mut server = Server::start(&Binaries::find()?, &Owner::find_or_make()?)?;
     let mut stdout = std::io::stdout();
     // A holder that is gone already closes stdin too, so its deaf ear is no error of ours.
-    let told = writeln!(stdout, "{}", server.url()).and_then(|()| stdout.flush());
-    if told.is_ok() {
-        std::io::stdin().read_to_end(&mut Vec::new()).context("stdin of the guard can't be read")?;
+    let mut told = writeln!(stdout, "{}", server.url()).and_then(|()| stdout.flush());
+    let mut lines = std::io::stdin().lock().lines();
+    while told.is_ok()
+        && let Some(line) = lines.next().transpose().context("stdin of the guard can't be read")?
+    {
+        if line == CRASH {
+            server.crash()?;
+            told = writeln!(stdout, "{}", server.url()).and_then(|()| stdout.flush());
+        }
     }
     server.stop()
 }

@@ -99,11 +99,15 @@ impl Failure {
     }
 
     fn problem(problem: Problem) -> Self {
-        let mut failure = Self::refused(problem.title).cause(format!("{} ({})", problem.detail, problem.code));
+        // A sentence among sentences: none of the titles begins with a name.
+        let mut title = problem.title;
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        let mut failure = Self::refused(title).cause(format!("{} ({})", problem.detail, problem.code));
         for error in problem.errors {
-            let line = format!("{}: {}", error.field, error.message);
-            if !problem.detail.contains(&line) {
-                failure.causes.push(line);
+            if !problem.detail.contains(&error.message) {
+                failure.causes.push(format!("{}: {}", error.field, error.message));
             }
         }
         failure.hint = problem.hint.or_else(|| Some(format!("everloop explain {}", problem.code)));

@@ -86,7 +86,8 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
-    let store = open_store(options, &url, &*clock, &*random)?;
+    // A store works for whoever waits on a thread, and not within the runtime.
+    let store = tokio::task::block_in_place(|| open_store(options, &url, &*clock, &*random))?;
     let key = Arc::new(signing_key(&options.data_dir, &*random)?);
     // Whatever the last run of this server has left running goes before its leases do.
     let workspaces = options.data_dir.join("workspaces");
@@ -178,7 +179,7 @@ async fn start_engine(
     clock: Arc<SystemClock>,
     key: Arc<SigningKey>,
 ) -> anyhow::Result<(Arc<Engine>, Threads)> {
-    let known = reader.signing_keys()?.iter().any(|row| row.kid == key.kid());
+    let known = tokio::task::block_in_place(|| reader.signing_keys())?.iter().any(|row| row.kid == key.kid());
     let public = SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
     let parts = everloop_engine::engine::Parts {
         writer,

@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub api_key: Option<String>,
     /// The data folder here: `./.everloop`, or the one that was named.
     pub folder: PathBuf,
+    /// Whether only the server of that folder is meant.
+    pub only_here: bool,
     /// The user's state folder: see [`state_folder`].
     pub state: Option<PathBuf>,
 }
@@ -78,7 +80,7 @@ pub fn discover(surroundings: &Surroundings) -> Found {
         url: DEFAULT_URL.to_owned(),
         api_key: None,
         folder: None,
-        listens: listens(DEFAULT_URL),
+        listens: !surroundings.only_here && listens(DEFAULT_URL),
     });
     let api_key = surroundings.api_key.clone().or_else(|| found.folder.as_deref().and_then(read_key));
     Found { api_key, ..found }
@@ -87,7 +89,9 @@ pub fn discover(surroundings: &Surroundings) -> Found {
 /// Servers that left a file, the one here first.
 fn candidates(surroundings: &Surroundings) -> Vec<Found> {
     let mut folders = vec![surroundings.folder.clone()];
-    if let Some(state) = &surroundings.state {
+    if let Some(state) = &surroundings.state
+        && !surroundings.only_here
+    {
         folders.extend(listed(state));
     }
     let read = folders.into_iter().filter_map(|folder| {
@@ -179,6 +183,7 @@ mod tests {
         assert_eq!(found.api_key.as_deref(), Some("evl_k"));
         let named = Surroundings { url: Some(format!("{url}/")), ..here.clone() };
         assert_eq!(discover(&named).api_key.as_deref(), Some("evl_k"));
+        assert!(!discover(&Surroundings { only_here: true, ..here.clone() }).listens);
         drop(listener);
         assert_eq!(discover(&here).url, DEFAULT_URL);
         std::fs::remove_dir_all(root).unwrap();

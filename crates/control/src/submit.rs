@@ -58,28 +58,40 @@ impl Control {
         fork: Option<Fork>,
         wait: Option<Duration>,
     ) -> Result<Submitted, Refusal> {
+        let submit = self.prepare(caller, id, new, fork).await?;
+        self.enter(caller, submit, wait).await
+    }
+
+    /// Everything that is checked before the engine is asked.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        new: NewTask,
+        fork: Option<Fork>,
+    ) -> Result<Submit, Refusal> {
         check::spec(&new.spec, new.data_subject.as_ref())?;
         self.check_kind(caller, &new.spec).await?;
         self.check_blob(caller.tenant, new.spec.input.as_ref(), "input").await?;
         let (keys, request) = self.keys(caller, &new).await?;
-        let input = new.spec.input.clone();
-        let data_subject = new.data_subject.clone();
+        Ok(Submit {
+            id,
+            tenant: caller.tenant,
+            actor: caller.actor.clone(),
+            spec: new.spec,
+            data_subject: new.data_subject,
+            keys,
+            request,
+            trace: new.trace,
+            fork,
+        })
+    }
+
+    async fn enter(&self, caller: &Caller, submit: Submit, wait: Option<Duration>) -> Result<Submitted, Refusal> {
+        let (input, data_subject) = (submit.spec.input.clone(), submit.data_subject.clone());
         // A place among the followers first: then the task's end cannot be missed.
-        let mut subscription = wait.map(|_| self.engine().subscribe(id));
-        let (snapshot, created) = self
-            .engine()
-            .submit(Submit {
-                id,
-                tenant: caller.tenant,
-                actor: caller.actor.clone(),
-                spec: new.spec,
-                data_subject: new.data_subject,
-                keys,
-                request,
-                trace: new.trace,
-                fork,
-            })
-            .await?;
+        let mut subscription = wait.map(|_| self.engine().subscribe(submit.id));
+        let (snapshot, created) = self.engine().submit(submit).await?;
         let mut shown = Shown { input, data_subject, ..Shown::of(snapshot) };
         if !created {
             // Its end may lie before the subscription: look at what is stored.
@@ -126,10 +138,19 @@ impl Control {
             let message = format!("are {}; a batch has 1 to {}", batch.len(), limits::BATCH_TASKS);
             return Err(Refusal::field("tasks", message));
         }
-        let submit = |(i, new)| async move {
-            self.submit(caller, new, None).await.map_err(|refusal| within(refusal, i))
+        let mut prepared = Vec::with_capacity(batch.len());
+        for new in batch {
+            prepared.push(self.prepare(caller, TaskId(self.engine().new_id()), new, None).await);
+        }
+        // They are sent in their order, so that of two with one key the first makes the task.
+        let enter = |(i, prepared): (usize, Result<Submit, Refusal>)| async move {
+            let done = match prepared {
+                Ok(submit) => self.enter(caller, submit, None).await,
+                Err(refusal) => Err(refusal),
+            };
+            done.map_err(|refusal| within(refusal, i))
         };
-        let tasks = futures_util::stream::iter(batch.into_iter().enumerate().map(submit));
+        let tasks = futures_util::stream::iter(prepared.into_iter().enumerate().map(enter));
         Ok(tasks.buffered(limits::COMMIT_COMMANDS).collect().await)
     }
 }

@@ -28,6 +28,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The database in memory.
+pub use everloop_store::memory::{Fault, MemoryStore as Store};
+
 /// A control and what it stands on.
 pub struct Bench {
     /// The control.
@@ -69,6 +72,27 @@ impl Bench {
     pub fn worker(&self) -> ScriptedWorker {
         ScriptedWorker { source: EngineSource::embedded(self.engine.clone()), held: HashMap::new() }
     }
+}
+
+/// SHA-256, for hashes of keys.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    digest::sha256(bytes)
+}
+
+/// Verifies an export offline against a JWKS: `verified`, `unsigned` or `signer unknown`.
+///
+/// # Errors
+/// What does not fit together.
+pub fn verify(export: &str, jwks: &str) -> Result<String, String> {
+    use everloop_journal::export::{Verdict, verify_text};
+    let keys = everloop_journal::keys::Jwks::from_json(jwks).map_err(|error| error.to_string())?;
+    let report = verify_text(export, Some(&keys)).map_err(|error| error.to_string())?;
+    Ok(match report.verdict {
+        Verdict::Verified { .. } => "verified",
+        Verdict::ConsistentUnsigned => "unsigned",
+        Verdict::ConsistentSignerUnknown { .. } => "signer unknown",
+    }
+    .to_owned())
 }
 
 #[derive(Default, Deserialize)]

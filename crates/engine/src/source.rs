@@ -84,19 +84,19 @@ impl EngineSource {
     }
 
     async fn assignments(&self, claimed: Vec<Claimed>) -> Result<Vec<Assignment>, SourceError> {
-        let mut out = Vec::with_capacity(claimed.len());
-        for claim in claimed {
-            out.push(match (claim.fresh, &claim.input) {
-                (true, Some(input)) => assignment(&claim, input.clone(), Vec::new()),
-                _ => {
-                    let read = self
-                        .engine
-                        .read(move |store| replay(store, &claim).map(|(i, j)| assignment(&claim, i, j)));
-                    read.await?
-                }
-            });
+        let ready = |claim: &Claimed| claim.fresh && claim.input.is_some();
+        if claimed.iter().all(ready) {
+            let assigned = claimed.iter().map(|claim| assignment(claim, claim.input.clone().flatten(), Vec::new()));
+            return Ok(assigned.collect());
         }
-        Ok(out)
+        let read = move |store: &dyn ReadStore| {
+            let assigned = claimed.iter().map(|claim| match &claim.input {
+                Some(input) if claim.fresh => Ok(assignment(claim, input.clone(), Vec::new())),
+                Some(_) | None => replay(store, claim).map(|(input, journal)| assignment(claim, input, journal)),
+            });
+            assigned.collect::<Result<Vec<_>, _>>()
+        };
+        Ok(self.engine.read(read).await?)
     }
 }
 
@@ -127,8 +127,10 @@ fn replay(
     let mut input = None;
     let mut journal = Vec::new();
     let mut after = 0;
+    // A task that nobody has had before has nothing behind its first event that matters.
+    let page_events = if claim.fresh { 1 } else { limits::PAGE_EVENTS };
     loop {
-        let page = store.events(claim.task.tenant, stream, after, limits::PAGE_EVENTS)?;
+        let page = store.events(claim.task.tenant, stream, after, page_events)?;
         let Some(last) = page.last() else { return Ok((input, journal)) };
         after = last.seq;
         for event in &page {
@@ -145,7 +147,7 @@ fn replay(
                 }
             }
         }
-        if page.len() < limits::PAGE_EVENTS {
+        if claim.fresh || page.len() < limits::PAGE_EVENTS {
             return Ok((input, journal));
         }
     }

@@ -100,6 +100,7 @@ impl Entrance {
         let mut response = match guard::admit(app, &request) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
+                request.headers_mut().insert(everloop_api::REQUEST_ID_HEADER, id.clone());
                 match self.router.call(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},

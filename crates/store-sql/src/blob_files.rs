@@ -26,7 +26,8 @@ impl BlobFiles {
 
     /// The folder and path of a blob. An id is hexadecimal: anything else could name a file elsewhere.
     fn path(&self, tenant: TenantId, id: &str) -> Result<(PathBuf, PathBuf), StoreError> {
-        let is_id = (4..=128).contains(&id.len()) && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        let is_id =
+            (4..=128).contains(&id.len()) && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
         if !is_id {
             return Err(StoreError::Bug(format!("{id:?} is not the id of a blob").into()));
         }

@@ -4,8 +4,8 @@ use crate::value::{Row, array, array_opt, corrupt, number, time};
 use everloop_journal::digest;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{
-    BlobRow, DependencyRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature, SigningKeyRow, TaskRow,
-    TenantRow, TimerRow,
+    BlobRow, DependencyRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature, SigningKeyRow,
+    TaskRow, TenantRow, TimerRow,
 };
 use everloop_types::event::{Event, EventBody, Head, Payload};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
@@ -44,7 +44,8 @@ pub(crate) fn head(row: &dyn Row, first: usize) -> Decoded<Head> {
 
 /// The record of a task.
 pub(crate) fn task(row: &dyn Row, column: usize) -> Decoded<Task> {
-    serde_json::from_slice(row.bytes(column)?).map_err(|error| corrupt(format!("the record of a task: {error}")))
+    serde_json::from_slice(row.bytes(column)?)
+        .map_err(|error| corrupt(format!("the record of a task: {error}")))
 }
 
 /// `task_columns`
@@ -66,7 +67,9 @@ pub(crate) fn event(row: &dyn Row, first: usize, tenant: TenantId, stream: Strea
     let seq = number(row, first)?;
     let payload = match row.int_opt(first + 9)? {
         None => None,
-        Some(0) => Some(payload(row, first + 10).map_err(|error| corrupt(format!("event {stream}/{seq}: {error}")))?),
+        Some(0) => Some(
+            payload(row, first + 10).map_err(|error| corrupt(format!("event {stream}/{seq}: {error}")))?,
+        ),
         Some(codec) => return Err(corrupt(format!("event {stream}/{seq}: unknown codec {codec}"))),
     };
     let data_hash = match &payload {
@@ -139,7 +142,11 @@ pub(crate) fn lease_row(row: &dyn Row) -> Decoded<LeaseRow> {
     Ok(LeaseRow {
         task: TaskId(array(row, 0)?),
         tenant: TenantId(array(row, 1)?),
-        token: LeaseToken { epoch: number(row, 2)?, attempt: number(row, 3)?, nonce: row.int(4)?.cast_unsigned() },
+        token: LeaseToken {
+            epoch: number(row, 2)?,
+            attempt: number(row, 3)?,
+            nonce: row.int(4)?.cast_unsigned(),
+        },
         worker: WorkerId(array(row, 5)?),
         incarnation: array_opt(row, 6)?.map(IncarnationId),
         expires_at: time(row, 7)?,

@@ -114,7 +114,10 @@ pub(crate) fn check<M: Migrator>(database: &mut M) -> Result<Vec<Applied>, Store
     }
     if !tables.iter().any(|name| name == "schema_migration") {
         return Err(refused(
-            format!("the database belongs to another program: it has a table {} and no schema_migration", tables[0]),
+            format!(
+                "the database belongs to another program: it has a table {} and no schema_migration",
+                tables[0]
+            ),
             "name an empty database with --database-url, or another folder with --data-dir",
         ));
     }
@@ -123,13 +126,19 @@ pub(crate) fn check<M: Migrator>(database: &mut M) -> Result<Vec<Applied>, Store
         match MIGRATIONS.get(place) {
             Some(ours) if (row.number, row.name.as_str()) != (ours.number, ours.name) => {
                 return Err(refused(
-                    format!("migration {} of the database is {}, ours is {} {}", row.number, row.name, ours.number, ours.name),
+                    format!(
+                        "migration {} of the database is {}, ours is {} {}",
+                        row.number, row.name, ours.number, ours.name
+                    ),
                     "use the Everloop that made this database, or restore a backup",
                 ));
             }
             Some(ours) if row.checksum != ours.checksum(M::ENGINE) => {
                 return Err(refused(
-                    format!("migration {} {} was applied in another form than this program knows", row.number, row.name),
+                    format!(
+                        "migration {} {} was applied in another form than this program knows",
+                        row.number, row.name
+                    ),
                     "use the Everloop that made this database, or restore a backup",
                 ));
             }
@@ -163,7 +172,11 @@ pub(crate) fn check_complete<M: Migrator>(database: &mut M) -> Result<(), StoreE
 }
 
 /// Applies what is missing, up to a number. Says which were applied.
-pub(crate) fn run_up<M: Migrator>(database: &mut M, to: Option<u32>, now: Timestamp) -> Result<Vec<u32>, StoreError> {
+pub(crate) fn run_up<M: Migrator>(
+    database: &mut M,
+    to: Option<u32>,
+    now: Timestamp,
+) -> Result<Vec<u32>, StoreError> {
     within(database, |database| {
         let applied = check(database)?.len();
         let to = to.unwrap_or(u32::MAX);
@@ -243,9 +256,11 @@ fn run_status<M: Migrator>(database: &mut M) -> Result<Vec<Status>, StoreError> 
         name: migration.name.to_owned(),
         applied_at: None,
     });
-    let found = applied
-        .iter()
-        .map(|row| Status { number: row.number, name: row.name.clone(), applied_at: Some(row.applied_at) });
+    let found = applied.iter().map(|row| Status {
+        number: row.number,
+        name: row.name.clone(),
+        applied_at: Some(row.applied_at),
+    });
     Ok(found.chain(missing).collect())
 }
 

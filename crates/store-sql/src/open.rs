@@ -72,7 +72,12 @@ impl Birth {
         random.fill(&mut secret);
         Self {
             installation: Installation { id, epoch: 0, created_at: now },
-            tenants: vec![TenantRow { id: TenantId::DEFAULT, name: "default".into(), secret, created_at: now }],
+            tenants: vec![TenantRow {
+                id: TenantId::DEFAULT,
+                name: "default".into(),
+                secret,
+                created_at: now,
+            }],
         }
     }
 }

@@ -49,7 +49,9 @@ pub(crate) fn corrupt(what: impl Into<String>) -> StoreError {
 /// Bytes of a fixed length: an id, a hash, a salt.
 pub(crate) fn array<const N: usize>(row: &dyn Row, column: usize) -> Result<[u8; N], StoreError> {
     let bytes = row.bytes(column)?;
-    bytes.try_into().map_err(|_| corrupt(format!("column {column} of a row has {} bytes, not {N}", bytes.len())))
+    bytes
+        .try_into()
+        .map_err(|_| corrupt(format!("column {column} of a row has {} bytes, not {N}", bytes.len())))
 }
 
 /// The same, or null.

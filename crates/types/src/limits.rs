@@ -18,6 +18,8 @@ pub const UNFINISHED_STEPS: usize = 10_000;
 pub const LIVE_CHILDREN: usize = 1_000;
 /// Inputs and decisions that a task has not taken yet.
 pub const UNCONSUMED_INPUTS: usize = 1_000;
+/// Inputs that a task has taken and still knows by their ids, when one is sent again.
+pub const KNOWN_INPUTS: usize = 1_000;
 /// Tasks in one batch submit.
 pub const BATCH_TASKS: usize = 1_000;
 /// Items on one page of a list.

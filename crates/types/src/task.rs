@@ -328,6 +328,9 @@ pub struct Task {
     /// What came from outside and was not taken yet, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Arrived>,
+    /// Ids of the last inputs that it has taken, in order: one that is sent again is known by its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<String>,
     /// Requests for a decision that are open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_requests: Vec<OpenRequest>,
@@ -355,6 +358,16 @@ pub struct Task {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+}
+
+impl Task {
+    /// Whether an input of this id has come and was not taken yet.
+    pub fn has_arrived(&self, input: &str) -> bool {
+        self.arrived.iter().any(|arrived| match &arrived.what {
+            ArrivedWhat::Input { id, .. } => id == input,
+            ArrivedWhat::Decision { .. } | ArrivedWhat::Child { .. } => false,
+        })
+    }
 }
 
 /// Why a task is paused.

@@ -3,6 +3,7 @@
 use super::{Binaries, Owner};
 use crate::process::output;
 use anyhow::{Context, Result, bail};
+use rustix::process::Pid;
 use std::fs::{DirBuilder, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -55,6 +56,27 @@ impl Server {
     /// Where it is, as a URL.
     pub(super) fn url(&self) -> String {
         format!("postgres://everloop@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Kills it with everything that belongs to it, as if the machine had gone, and starts it again on the same files and port.
+    pub(super) fn crash(&mut self) -> Result<()> {
+        let backends = children(self.process.0.id());
+        self.process.0.kill()?;
+        for pid in &backends {
+            // Who has ended by itself meanwhile needs no killing.
+            let _ = rustix::process::kill_process(*pid, rustix::process::Signal::KILL);
+        }
+        self.process.0.wait()?;
+        let start = Instant::now();
+        loop {
+            self.process = self.cluster.spawn(self.port)?;
+            match self.cluster.wait_until_ready(&mut self.process) {
+                Ok(()) => return Ok(()),
+                // A backend that dies slowly holds the old one's shared memory for a moment.
+                Err(_) if start.elapsed() < START_MAX => sleep(Duration::from_millis(20)),
+                Err(error) => return Err(error.context(self.cluster.log())),
+            }
+        }
     }
 
     /// Stops it fast (open transactions are rolled back) and removes its folder.
@@ -131,13 +153,14 @@ impl Cluster {
         Ok(Process(postgres.spawn().context("postgres could not be started")?))
     }
 
-    /// The server says in the eighth line of its pid file that it takes connections.
+    /// The server says in the eighth line of its pid file that it takes connections. One that was killed leaves its file behind.
     fn wait_until_ready(&self, process: &mut Process) -> Result<()> {
         let start = Instant::now();
         let pid_file = self.dir.path().join("data").join("postmaster.pid");
         loop {
             let told = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            if told.lines().nth(7).is_some_and(|status| status.trim() == "ready") {
+            let ours = told.lines().next().is_some_and(|pid| pid.trim() == process.0.id().to_string());
+            if ours && told.lines().nth(7).is_some_and(|status| status.trim() == "ready") {
                 return Ok(());
             }
             if let Some(status) = process.0.try_wait()? {
@@ -154,6 +177,12 @@ impl Cluster {
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default().trim().to_owned()
     }
+}
+
+/// The processes that a process has started, where `/proc` says so.
+fn children(of: u32) -> Vec<Pid> {
+    let listed = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// A port that was free a moment ago.

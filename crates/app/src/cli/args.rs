@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "Exit codes:
     name = "everloop",
     version,
     about = "Durable tasks: nothing is lost, nothing recorded is done twice, everything can be watched.",
-    before_help = "Examples:\n  everloop dev                       start a server here\n  everloop run -- make test          run a command as a durable task\n  everloop task start mock           submit a task\n  everloop task follow task_…        watch one\n  everloop demo                      see what a crash does: nothing\n\n",
+    before_help = "Examples:\n  everloop dev                       start a server here\n  everloop run -- make test          run a command as a durable task\n  everloop task start mock           submit a task\n  everloop task follow task_…        watch one\n  everloop demo                      see what a crash does: nothing",
     after_help = EXIT_CODES,
     help_template = TEMPLATE,
     disable_help_subcommand = true,
@@ -60,43 +60,43 @@ pub(crate) struct Global {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Start a server for yourself: one process, one file
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dev\n  everloop dev --listen 127.0.0.1:0 --data-dir /tmp/try\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dev\n  everloop dev --listen 127.0.0.1:0 --data-dir /tmp/try")]
     Dev(DevArgs),
     /// Start a server that asks for an API key
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop serve --data-dir /var/lib/everloop --listen 0.0.0.0:7420\n  EVERLOOP_DATABASE_URL=postgres://… everloop serve --data-dir /var/lib/everloop\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop serve --data-dir /var/lib/everloop --listen 0.0.0.0:7420\n  EVERLOOP_DATABASE_URL=postgres://… everloop serve --data-dir /var/lib/everloop")]
     Serve(ServeArgs),
     /// Run tasks for a server elsewhere
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop worker --url http://127.0.0.1:7420\n  everloop worker --queue high --queue default --slots 4\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop worker --url http://127.0.0.1:7420\n  everloop worker --queue high --queue default --slots 4")]
     Worker(WorkerArgs),
     /// Run a command as a durable task, and exit with its code
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop run -- make test\n  everloop run --key nightly-2026-01-31 --env DEPLOY_TARGET -- ./nightly.sh\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop run -- make test\n  everloop run --key nightly-2026-01-31 --env DEPLOY_TARGET -- ./nightly.sh")]
     Run(RunArgs),
     /// Tasks: start, look at and steer them
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop task start mock --input '{\"steps\":[{\"name\":\"one\"}]}' --wait 30s\n  everloop task list --state failed\n  everloop task export task_… --output task.jsonl\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop task start mock --input '{\"steps\":[{\"name\":\"one\"}]}' --wait 30s\n  everloop task list --state failed\n  everloop task export task_… --output task.jsonl")]
     #[command(subcommand)]
     Task(TaskCommand),
     /// Tasks that failed and wait for somebody to look at them
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dead-letters list\n  everloop dead-letters redrive task_…\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dead-letters list\n  everloop dead-letters redrive task_…")]
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Check an export or a receipt, without server and network
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json")]
     Verify(VerifyArgs),
     /// Look for trouble; silent when all is well
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop doctor\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop doctor")]
     Doctor,
     /// The configuration
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop config show\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop config show")]
     #[command(subcommand)]
     Config(ConfigCommand),
     /// What an error code means, or which limits there are
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop explain lease_lost\n  everloop explain limits\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop explain lease_lost\n  everloop explain limits")]
     Explain(ExplainArgs),
     /// Completions for your shell
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop completions bash > ~/.local/share/bash-completion/completions/everloop\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop completions bash > ~/.local/share/bash-completion/completions/everloop")]
     Completions(CompletionsArgs),
     /// See a server killed in the middle of a task, and nothing lost
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop demo\n  everloop demo --seed 7\n\n")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop demo\n  everloop demo --seed 7")]
     Demo(DemoArgs),
 }
 

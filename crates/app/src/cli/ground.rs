@@ -64,6 +64,8 @@ impl Ground {
             url: self.settings.get("url").map(str::to_owned),
             api_key,
             folder: self.data_dir(),
+            // Whoever names a folder means the server of that folder, and no other.
+            only_here: self.settings.get("data_dir").is_some(),
             state: self.state_folder(),
         }))
     }
@@ -74,21 +76,27 @@ impl Ground {
         ClientOptions { api_key: found.api_key.clone(), ..options }
     }
 
+    /// Nobody listens anywhere that was looked at.
+    fn unreachable(&self, url: &str) -> Failure {
+        let failure = Failure::new(Exit::Unreachable, "no Everloop server is running");
+        match self.settings.get("data_dir") {
+            Some(folder) => failure
+                .cause(format!("none keeps its files in {folder}"))
+                .hint(format!("start one with: everloop dev --data-dir {folder}\nor name another with --url")),
+            None => failure
+                .cause(format!("nobody listens at {url}, and neither does any server of this folder or this user"))
+                .hint("start one with: everloop dev\nor name one with --url or EVERLOOP_URL"),
+        }
+    }
+
     /// A client of the server that is found.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let found = self.found()?;
         if !found.listens {
-            return Err(unreachable(&found.url));
+            return Err(self.unreachable(&found.url));
         }
         Ok(Client::new(self.options(&found))?)
     }
-}
-
-/// Nobody listens anywhere that was looked at.
-pub(crate) fn unreachable(url: &str) -> Failure {
-    Failure::new(Exit::Unreachable, "no Everloop server is running")
-        .cause(format!("nobody listens at {url}, and no running server is listed in the data folder here or by this user"))
-        .hint("start one with: everloop dev\nor name one with --url or EVERLOOP_URL")
 }
 
 /// Runs the asynchronous part of a command.

@@ -6,6 +6,7 @@ use super::logging;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::system::SystemClock;
 use everloop_client::work::HttpSource;
+use everloop_exec::http::Http;
 use everloop_exec::mock::Mock;
 use everloop_exec::shell::{Shell, ShellOptions};
 use everloop_worker::executor::Registry;
@@ -72,8 +73,12 @@ fn machine() -> String {
 
 /// What a worker far from its server can run.
 fn executors(args: &WorkerArgs) -> Result<Registry, Failure> {
-    let failed = |error: std::io::Error| Failure::refused("the worker's folder can't be found").cause(error);
+    let registry = Registry::default().with(Arc::new(Mock)).with(Arc::new(Http::new()));
+    if !args.unsafe_no_sandbox {
+        return Ok(registry);
+    }
+    let failed = |error: std::io::Error| Failure::refused("this program does not know where it lies").cause(error);
     let workspaces = std::env::temp_dir().join(format!("everloop-worker-{}", std::process::id()));
-    let shell = ShellOptions { allowed: args.unsafe_no_sandbox, ..ShellOptions::new(workspaces).map_err(failed)? };
-    Ok(Registry::default().with(Arc::new(Mock)).with(Arc::new(Shell::new(shell))))
+    let shell = ShellOptions { allowed: true, ..ShellOptions::new(workspaces).map_err(failed)? };
+    Ok(registry.with(Arc::new(Shell::new(shell))))
 }

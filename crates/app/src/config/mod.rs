@@ -56,7 +56,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("trusted_keys", Form::Text, None, "a JWKS with the keys that `everloop verify` trusts"),
     setting("unsafe_no_sandbox", Form::Bool, Some("false"), "run commands outside of dev mode without a sandbox"),
     setting("url", Form::Url, None, "the server that clients talk to"),
-    setting("workers", Form::Number, Some("16"), "tasks that a server runs itself at the same time; 0 for none"),
+    setting("workers", Form::Number, Some("64"), "tasks that a server runs itself at the same time; 0 for none"),
 ];
 
 /// Where a value comes from.

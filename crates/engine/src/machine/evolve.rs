@@ -2,6 +2,7 @@
 
 use everloop_types::event::{EventBody, LostReason};
 use everloop_types::id::{TaskId, TenantId};
+use everloop_types::limits;
 use everloop_types::state::{State, targets};
 use everloop_types::task::{
     Arrived, ArrivedWhat, Decided, OpenRequest, PauseReason, Progress, Task, TaskSpec, Usage,
@@ -54,6 +55,7 @@ pub fn born(id: TaskId, tenant: TenantId, meta: Meta<'_>, spec: TaskSpec) -> Tas
         paused: None,
         arrived: Vec::new(),
         open_requests: Vec::new(),
+        taken: Vec::new(),
         decided: Default::default(),
         forked_from: None,
         continued_as: None,
@@ -192,10 +194,17 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
         EventBody::Child(child) => {
             task.arrived.push(Arrived { what: ArrivedWhat::Child { task: child.task }, seq: meta.seq });
         }
-        EventBody::InputTaken(taken) => task.arrived.retain(|arrived| match &arrived.what {
-            ArrivedWhat::Input { id, .. } | ArrivedWhat::Decision { id } => *id != taken.id,
-            ArrivedWhat::Child { task } => task.to_string() != taken.id,
-        }),
+        EventBody::InputTaken(taken) => {
+            if task.has_arrived(&taken.id) {
+                let forgotten = (task.taken.len() + 1).saturating_sub(limits::KNOWN_INPUTS);
+                task.taken.drain(..forgotten);
+                task.taken.push(taken.id.clone());
+            }
+            task.arrived.retain(|arrived| match &arrived.what {
+                ArrivedWhat::Input { id, .. } | ArrivedWhat::Decision { id } => *id != taken.id,
+                ArrivedWhat::Child { task } => task.to_string() != taken.id,
+            });
+        }
         EventBody::ApprovalRequested(request) => {
             task.open_requests.retain(|open| open.id != request.id);
             task.open_requests.push(OpenRequest { id: request.id.clone(), seq: meta.seq });

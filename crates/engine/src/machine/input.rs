@@ -8,8 +8,12 @@ use everloop_types::json::Json;
 use everloop_types::limits;
 use everloop_types::state::State;
 
-/// The input is kept whether or not anybody waits for it; a task that waits for it goes on.
+/// The input is kept whether or not anybody waits for it; a task that waits for it goes on. One that is sent again, by its id,
+/// changes nothing.
 pub fn decide(view: View<'_>, actor: &str, id: String, name: String, data: Json) -> Decision {
+    if view.task.has_arrived(&id) || view.task.taken.contains(&id) {
+        return Ok(Vec::new());
+    }
     if view.task.state.is_terminal() {
         return Err(illegal(view.task, "sent an input", "the task has ended: fork it to go on"));
     }

@@ -105,7 +105,7 @@ impl Pipeline {
                     lease,
                     ttl: (!embedded).then_some(term),
                     kind_version: found.kind_version,
-                    input: entry.input.clone(),
+                    input: entry.input.clone().or_else(|| self.dispatcher.inputs.take(found.task)),
                     fresh,
                 },
             ));

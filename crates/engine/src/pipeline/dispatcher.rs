@@ -9,6 +9,7 @@ use everloop_store::port::ReadStore;
 use everloop_store::rows::{KeyHash, Lane, LaneId, LeaseRow};
 use everloop_store::work::{ReadyQuery, Row, WriteSet};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
+use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::limits;
 use everloop_types::worker::Worker;
@@ -79,9 +80,44 @@ pub struct Held {
     concurrency: Option<KeyHash>,
 }
 
+/// Bytes of inputs that are kept for the worker that will claim their tasks.
+const INPUT_BYTES: usize = 32 * 1024 * 1024;
+
+/// Inputs of tasks that were submitted here and wait to be claimed: handed out without reading them back. What does not fit
+/// is read from the first event.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    kept: HashMap<TaskId, Option<Json>>,
+    bytes: usize,
+}
+
+impl Inputs {
+    fn size(input: Option<&Json>) -> usize {
+        // A guess at what an entry costs beside its text.
+        128 + input.map_or(0, Json::len)
+    }
+
+    /// Keeps an input, if there is room.
+    pub fn keep(&mut self, task: TaskId, input: Option<Json>) {
+        let size = Self::size(input.as_ref());
+        if self.bytes + size <= INPUT_BYTES && self.kept.insert(task, input).is_none() {
+            self.bytes += size;
+        }
+    }
+
+    /// Takes one out.
+    pub fn take(&mut self, task: TaskId) -> Option<Option<Json>> {
+        let input = self.kept.remove(&task)?;
+        self.bytes = self.bytes.saturating_sub(Self::size(input.as_ref()));
+        Some(input)
+    }
+}
+
 /// The memory of the pipeline.
 #[derive(Debug, Default)]
 pub struct Dispatcher {
+    /// Inputs of waiting tasks.
+    pub inputs: Inputs,
     lanes: HashMap<LaneId, Lane>,
     depth: HashMap<LaneId, i64>,
     /// Workers by id.

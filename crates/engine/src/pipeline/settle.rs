@@ -56,6 +56,18 @@ impl Pipeline {
             claims.iter().map(|(_, c)| (c.task.id, c.task.spec.policy.lease())).collect();
         let ended = self.dispatcher.learn(&writes, &terms, monotonic);
         self.signal(&batch, &writes, ended);
+        for (id, entry) in &mut batch.entries {
+            match entry.task.state {
+                // Whoever claims it later will want its input.
+                State::Pending | State::Queued => {
+                    if let Some(input) = entry.input.take() {
+                        self.dispatcher.inputs.keep(*id, input);
+                    }
+                }
+                state if state.is_terminal() => drop(self.dispatcher.inputs.take(*id)),
+                _ => {}
+            }
+        }
         let mut woken = false;
         let mut published = Vec::with_capacity(writes.streams.len());
         for stream in writes.streams {

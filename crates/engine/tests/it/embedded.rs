@@ -88,9 +88,12 @@ async fn a_mock_that_fails_at_first_is_tried_again_and_waits_for_its_input() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await.unwrap();
     let input = everloop_engine::pipeline::op::Wish::Input { id: "sig_1".to_owned(), name: "go".to_owned(), data: json("7") };
-    h.wish(task, input).await.unwrap();
+    h.wish(task, input.clone()).await.unwrap();
     h.reaches(task, State::Completed).await;
     let kinds = h.kinds(task);
+    // Whoever did not hear the answer sends it again, and changes nothing.
+    assert_eq!(h.wish(task, input).await.unwrap(), State::Completed);
+    assert_eq!(h.kinds(task), kinds);
     // The first step was recorded once, and not run again by the second try or after the wait.
     assert_eq!(kinds.iter().filter(|kind| *kind == "step.completed").count(), 2, "{kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| *kind == "step.failed").count(), 1, "{kinds:?}");

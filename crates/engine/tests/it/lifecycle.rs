@@ -185,6 +185,8 @@ async fn a_task_waits_without_a_worker_until_what_it_waits_for_comes() {
     assert_eq!(h.state(task).await, State::Waiting);
     let input = |name: &str| Wish::Input { id: format!("sig_{name}"), name: name.to_owned(), data: json("true") };
     assert_eq!(h.wish(task, input("other")).await, Ok(State::Waiting));
+    // Sent again, by its id.
+    assert_eq!(h.wish(task, input("other")).await, Ok(State::Waiting));
     assert!(matches!(h.wish(task, input("go")).await, Ok(State::Queued)));
     let claimed = h.claim(worker, 2).await.unwrap();
     assert_eq!(claimed.journal.iter().filter(|entry| entry.body.kind() == "task.input").count(), 2);

@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::route::Route;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use everloop_types::id::RequestId;
 use std::sync::LazyLock;
 
 static JSON: LazyLock<String> = LazyLock::new(|| {
@@ -47,9 +48,10 @@ async fn as_yaml(mut call: Call) -> Answer {
 
 async fn show(mut call: Call) -> Answer {
     call.no_more_query()?;
-    let (html, policy) = page::page();
+    let nonce = RequestId(call.control().new_id()).to_string();
+    let (html, policy) = page::page(&nonce);
     let mut response = raw(StatusCode::OK, "text/html; charset=utf-8", html);
-    if let Ok(policy) = HeaderValue::from_str(policy) {
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)

@@ -45,7 +45,9 @@ impl<'a> Changes<'a> {
             Row::LeaseDelete(task) => drop(self.leases.insert(*task, None)),
             Row::TimerPut(row) => drop(self.timers.insert(row.task, Some(row))),
             Row::TimerDelete(task) => drop(self.timers.insert(*task, None)),
-            Row::DependencyPut(row) => drop(self.dependencies.insert((row.dependent, row.prerequisite), Some(row))),
+            Row::DependencyPut(row) => {
+                self.dependencies.insert((row.dependent, row.prerequisite), Some(row));
+            }
             Row::DependencyDelete { prerequisite, dependent } => {
                 self.dependencies.insert((*dependent, *prerequisite), None);
             }
@@ -59,7 +61,10 @@ impl<'a> Changes<'a> {
             Row::BlobDelete { blob, tenant } => drop(self.blobs.insert((*tenant, blob), None)),
             Row::TenantPut(row) => drop(self.tenants.insert(row.id, row)),
             Row::SigningKeyPut(row) => drop(self.signing_keys.insert(&row.kid, row)),
-            Row::StreamDelete { .. } | Row::PayloadsErase { .. } | Row::StreamTrim { .. } | Row::KeysSweep { .. } => {
+            Row::StreamDelete { .. }
+            | Row::PayloadsErase { .. }
+            | Row::StreamTrim { .. }
+            | Row::KeysSweep { .. } => {
                 self.removals.add(row);
             }
         }
@@ -117,7 +122,7 @@ impl<'a> Changes<'a> {
             call(&sql::WORKER_DELETE, vec![column(&gone, |id| id.0.to_vec())]);
         }
         if !put.is_empty() {
-            let docs = put.iter().map(|worker| encode::json(worker)).collect::<Result<Vec<_>, _>>()?;
+            let docs = put.iter().copied().map(encode::json).collect::<Result<Vec<_>, _>>()?;
             call(&sql::WORKER_PUT, vec![column(&put, |worker| &worker.id.0[..]), Box::new(docs)]);
         }
         self.rare_calls(calls);
@@ -168,7 +173,8 @@ impl<'a> Changes<'a> {
         self.removals.calls(calls);
         // After the streams that named them.
         if !gone.is_empty() {
-            let params = vec![column(&gone, |(tenant, _)| tenant.0.to_vec()), column(&gone, |(_, blob)| *blob)];
+            let params =
+                vec![column(&gone, |(tenant, _)| tenant.0.to_vec()), column(&gone, |(_, blob)| *blob)];
             calls.push(Call::Run(&sql::BLOB_DELETE, params));
         }
     }

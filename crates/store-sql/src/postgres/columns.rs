@@ -112,7 +112,9 @@ pub(super) fn keys<'a>(rows: &[&'a KeyRow]) -> Vec<Param<'a>> {
 pub(super) fn lanes(rows: &[Lane]) -> Result<Vec<Param<'_>>, StoreError> {
     let requires = rows
         .iter()
-        .map(|lane| String::from_utf8(encode::json(&lane.requires)?).map_err(|error| StoreError::Bug(error.into())))
+        .map(|lane| {
+            String::from_utf8(encode::json(&lane.requires)?).map_err(|error| StoreError::Bug(error.into()))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(vec![
         column(rows, |lane| lane.id().0),

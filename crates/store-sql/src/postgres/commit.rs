@@ -2,7 +2,7 @@
 
 use super::changes::Changes;
 use super::columns::{self, column};
-use super::error::{classify, ends_connection, is_double};
+use super::error::{classify, ends_connection, is_double, told};
 use super::remove::UNCOUNTED;
 use super::session::{Answer, Call, PostgresRow, Session};
 use super::sql;
@@ -48,7 +48,12 @@ pub(super) fn commit(session: &mut Session, writes: &WriteSet) -> Result<Outcome
         Ok(planned) => planned,
         Err(error) => return Err(abandon(session, error)),
     };
-    match session.pipeline(&calls)? {
+    let sent = match session.pipeline(&calls) {
+        Ok(sent) => sent,
+        // A statement could not be prepared: nothing was sent.
+        Err(error) => return Err(abandon(session, error)),
+    };
+    match sent {
         Ok(answers) => {
             for (call, answer) in calls.iter().zip(&answers) {
                 if let Call::Run(statement, _) = call
@@ -60,8 +65,10 @@ pub(super) fn commit(session: &mut Session, writes: &WriteSet) -> Result<Outcome
             Ok(Outcome::Done(done))
         }
         // COMMIT was sent with the rest: it has rolled back if something before it failed while the connection lived.
-        Err(failed) if failed.last || (ends_connection(&failed.error) && failed.error.as_db_error().is_none()) => {
-            Err(StoreError::Unknown(failed.error.into()))
+        Err(failed)
+            if failed.last || (ends_connection(&failed.error) && failed.error.as_db_error().is_none()) =>
+        {
+            Err(StoreError::Unknown(told(failed.error)))
         }
         Err(failed) if is_double(&failed.error) => Ok(Outcome::Again(classify(failed.error))),
         Err(failed) => Err(classify(failed.error)),
@@ -154,12 +161,18 @@ fn lock(session: &mut Session, writes: &WriteSet) -> Result<Found, StoreError> {
         calls.push(Call::Run(&sql::KEYS_TAKEN, vec![Box::new(looked.keys)]));
     }
     if !looked.needed_tasks.is_empty() {
-        calls.push(Call::Run(&sql::NEEDED_TASKS, pairs(&looked.needed_tasks.iter().copied().collect::<Vec<_>>())));
+        calls.push(Call::Run(
+            &sql::NEEDED_TASKS,
+            pairs(&looked.needed_tasks.iter().copied().collect::<Vec<_>>()),
+        ));
     }
-    for (statement, blobs) in [(&sql::NEEDED_BLOBS, &looked.needed_blobs), (&sql::LOCK_BLOBS, &looked.going_blobs)] {
+    for (statement, blobs) in
+        [(&sql::NEEDED_BLOBS, &looked.needed_blobs), (&sql::LOCK_BLOBS, &looked.going_blobs)]
+    {
         if !blobs.is_empty() {
             let rows: Vec<_> = blobs.iter().copied().collect();
-            let params = vec![column(&rows, |(tenant, _)| tenant.0.to_vec()), column(&rows, |(_, blob)| *blob)];
+            let params =
+                vec![column(&rows, |(tenant, _)| tenant.0.to_vec()), column(&rows, |(_, blob)| *blob)];
             calls.push(Call::Run(statement, params));
         }
     }
@@ -187,7 +200,9 @@ impl Found {
                 "STREAMS_EXIST" => drop(self.streams.insert(array(row, 0)?)),
                 "KEYS_TAKEN" => drop(self.keys.insert(array(row, 0)?)),
                 "NEEDED_TASKS" => drop(self.tasks.insert((TenantId(array(row, 0)?), TaskId(array(row, 1)?)))),
-                "NEEDED_BLOBS" => drop(self.blobs.insert((TenantId(array(row, 0)?), row.text(1)?.to_owned()))),
+                "NEEDED_BLOBS" => {
+                    self.blobs.insert((TenantId(array(row, 0)?), row.text(1)?.to_owned()));
+                }
                 "LOCK_BLOBS" => {}
                 "POSITION" => self.position = row.int(0)?,
                 other => return Err(corrupt(format!("an answer to {other}"))),
@@ -211,8 +226,11 @@ fn plan<'a>(writes: &'a WriteSet, found: &Found) -> Result<(Vec<Call<'a>>, Commi
     let mut done = Committed::default();
     let (mut staying, mut keys, mut taken) = (Vec::new(), Vec::new(), found.keys.clone());
     for write in &writes.streams {
-        let new: Vec<_> =
-            write.rows.iter().filter_map(|row| if let Row::KeyNew(key) = row { Some(key) } else { None }).collect();
+        let new: Vec<_> = write
+            .rows
+            .iter()
+            .filter_map(|row| if let Row::KeyNew(key) = row { Some(key) } else { None })
+            .collect();
         if found.is_expected(write) && new.iter().all(|key| !taken.contains(&key.hash)) {
             taken.extend(new.iter().map(|key| key.hash));
             keys.extend(new);
@@ -246,12 +264,15 @@ fn grow<'a>(
     done: &mut Committed,
 ) -> Result<(), StoreError> {
     let growing = || staying.iter().copied().filter(|write| !write.events.is_empty());
-    let events: Vec<_> = growing().flat_map(|write| &write.events).zip(found.position..).map(|(e, pos)| (pos, e)).collect();
+    let events: Vec<_> =
+        growing().flat_map(|write| &write.events).zip(found.position..).map(|(e, pos)| (pos, e)).collect();
     let Some((last, _)) = events.last() else {
         return Ok(());
     };
     if events.len() >= EVENTS {
-        return Err(StoreError::Bug("more events in one write set than a transaction has positions for".into()));
+        return Err(StoreError::Bug(
+            "more events in one write set than a transaction has positions for".into(),
+        ));
     }
     done.last_pos = Some(*last);
     calls.push(Call::Run(&sql::EVENT_INSERT, columns::events(&events)));
@@ -287,7 +308,9 @@ fn check_needs(rows: &[&Row], staying: &[&StreamWrite], found: &Found) -> Result
             let stored = found.tasks.contains(&need)
                 || found.heads.get(&task.0).is_some_and(|(owner, _)| *owner == tenant);
             if gone.contains(&need) || !(stored || is_staying.contains(&need)) {
-                return Err(StoreError::Bug(format!("a {what} row of {task}, which {tenant} does not have").into()));
+                return Err(StoreError::Bug(
+                    format!("a {what} row of {task}, which {tenant} does not have").into(),
+                ));
             }
         }
         match row {
@@ -296,7 +319,9 @@ fn check_needs(rows: &[&Row], staying: &[&StreamWrite], found: &Found) -> Result
             Row::BlobUse { blob, tenant, .. } => {
                 let need = (*tenant, blob.clone());
                 if !put.contains(&need) && !found.blobs.contains(&need) {
-                    return Err(StoreError::Bug(format!("a use of the blob {blob}, which {tenant} does not have").into()));
+                    return Err(StoreError::Bug(
+                        format!("a use of the blob {blob}, which {tenant} does not have").into(),
+                    ));
                 }
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! Connecting, and what is asked of a server before it is trusted.
 
-use super::error::classify;
+use super::error::{classify, told};
 use super::session::Session;
 use everloop_store::error::StoreError;
 use std::time::Duration;
@@ -9,12 +9,24 @@ use tokio_postgres::{Client, Config, NoTls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Limits, so that a lock or a lost peer never holds the writer for good. READ COMMITTED is what heads are compared under.
-/// Plans are made once: every statement goes by keys, whatever the length of its arrays.
-const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+/// Limits, so that a lock or a lost peer never holds a connection for good. READ COMMITTED is what heads are compared under.
+const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '3s'; \
     SET idle_in_transaction_session_timeout = '10s'; SET default_transaction_isolation = 'read committed'; \
-    SET plan_cache_mode = force_generic_plan; SET jit = off; \
-    SET client_min_messages = warning; SET bytea_output = hex; SET timezone = 'UTC'";
+    SET client_min_messages = warning; SET jit = off";
+
+/// Every statement of a writer goes by keys, whatever the length of its arrays and however old the statistics: plans that
+/// say so, made once, took a quarter of the server's time of those that it chose by itself.
+const WRITER_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Loading and committing.
+    Write,
+    /// Everything else.
+    Read,
+}
 
 const URL_REMEDY: &str = "give --database-url the form postgres://user@host:port/database";
 
@@ -45,7 +57,7 @@ fn parse(url: &str) -> Result<Config, StoreError> {
 }
 
 /// Opens a connection to a server that keeps what it commits.
-pub(super) fn connect(url: &str) -> Result<Session, StoreError> {
+pub(super) fn connect(url: &str, purpose: Purpose) -> Result<Session, StoreError> {
     let config = parse(url)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,6 +69,9 @@ pub(super) fn connect(url: &str) -> Result<Session, StoreError> {
         drop(runtime.spawn(connection));
         check(&client).await?;
         client.batch_execute(SETTINGS).await.map_err(classify)?;
+        if purpose == Purpose::Write {
+            client.batch_execute(WRITER_SETTINGS).await.map_err(classify)?;
+        }
         Ok::<_, StoreError>(client)
     })?;
     Ok(Session::new(runtime, client))
@@ -66,14 +81,14 @@ fn unreachable_server(error: tokio_postgres::Error) -> StoreError {
     match error.code().map(|state| state.code()) {
         // Password, role, database.
         Some("28P01" | "28000" | "3D000") => refused(
-            format!("PostgreSQL refused the connection: {error}"),
+            format!("PostgreSQL refused the connection: {}", told(error)),
             "check user, password (EVERLOOP_DATABASE_URL or PGPASSFILE) and database",
         ),
         // The driver tells its kinds apart by their texts only.
         None if error.to_string().starts_with("invalid configuration") => {
-            refused(format!("the database url can't be used: {error}"), URL_REMEDY)
+            refused(format!("the database url can't be used: {}", told(error)), URL_REMEDY)
         }
-        _ => StoreError::Unavailable(error.into()),
+        _ => StoreError::Unavailable(told(error)),
     }
 }
 

@@ -4,9 +4,9 @@ use super::columns::column;
 use super::error::classify;
 use super::session::{Answer, Call, Param, PostgresRow, Session};
 use super::sql;
+use crate::decode;
 use crate::encode::{int, stream_key};
 use crate::value::{Behind, Row, array, time};
-use crate::decode;
 use everloop_store::error::StoreError;
 use everloop_store::rows::DependencyRow;
 use everloop_store::work::{LoadedTask, Relations, Wanted, WorkingSet};
@@ -24,7 +24,10 @@ pub(super) fn load(session: &mut Session, wanted: &Wanted) -> Result<WorkingSet,
     let related: BTreeSet<_> =
         wanted.tasks.iter().filter(|want| want.relations).map(|want| (want.tenant, want.task)).collect();
     let related: Vec<_> = related.into_iter().collect();
-    let mut calls = vec![Call::Words("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), Call::Run(&sql::NOW, Vec::new())];
+    let mut calls = vec![
+        Call::Words("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+        Call::Run(&sql::NOW, Vec::new()),
+    ];
     if !tasks.is_empty() {
         calls.push(Call::Run(&sql::LOAD_TASKS, pairs(&tasks)));
         calls.push(Call::Run(&sql::LOAD_LEASES, vec![column(&tasks, |(_, task)| task.0.to_vec())]));
@@ -93,7 +96,9 @@ impl Loading {
             "NOW" => self.set.now = time(row, 0)?,
             "LOAD_TASKS" => {
                 let (task, head) = (decode::task(row, 0)?, decode::head(row, 1)?);
-                self.set.tasks.insert(task.id, LoadedTask { task, head, lease: None, relations: Relations::default() });
+                self.set
+                    .tasks
+                    .insert(task.id, LoadedTask { task, head, lease: None, relations: Relations::default() });
             }
             "LOAD_LEASES" => {
                 let lease = decode::lease_row(row)?;
@@ -119,7 +124,8 @@ impl Loading {
                 let found = decode::queue_row(row)?;
                 if let Entry::Vacant(vacant) = self.set.tasks.entry(found.task) {
                     // Behind the row of the queue come the task and its lease, if it has one.
-                    let lease = row.bytes_opt(11)?.map(|_| decode::lease_row(&Behind(row, 11))).transpose()?;
+                    let lease =
+                        row.bytes_opt(11)?.map(|_| decode::lease_row(&Behind(row, 11))).transpose()?;
                     let (task, head) = (decode::task(row, 7)?, decode::head(row, 8)?);
                     vacant.insert(LoadedTask { task, head, lease, relations: Relations::default() });
                 }
@@ -135,7 +141,8 @@ impl Loading {
 
     fn finish(mut self, wanted: &Wanted) -> WorkingSet {
         for ((tenant, task), mut relations) in self.relations {
-            if let Some(loaded) = self.set.tasks.get_mut(&task).filter(|loaded| loaded.task.tenant == tenant) {
+            if let Some(loaded) = self.set.tasks.get_mut(&task).filter(|loaded| loaded.task.tenant == tenant)
+            {
                 relations.prerequisites = self.prerequisites.remove(&task).unwrap_or_default();
                 loaded.relations = relations;
             }

@@ -1,6 +1,6 @@
 //! Migrations on a PostgreSQL database, and what a new one begins with.
 
-use super::connect::connect;
+use super::connect::{Purpose, connect};
 use super::session::{self, PostgresRow};
 use crate::migrate::{Applied, Migration, Migrator};
 use crate::open::{Birth, PostgresOptions};
@@ -23,7 +23,7 @@ impl Session {
     /// # Errors
     /// If it can't be reached or is not ours.
     pub(crate) fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
-        let mut session = Self { inner: connect(&options.url)? };
+        let mut session = Self { inner: connect(&options.url, Purpose::Write)? };
         crate::migrate::check(&mut session)?;
         Ok(session)
     }
@@ -91,7 +91,8 @@ impl Migrator for Session {
     }
 
     fn applied(&mut self) -> Result<Vec<Applied>, StoreError> {
-        let sql = "SELECT number, name, checksum, min_reader, applied_at FROM schema_migration ORDER BY number";
+        let sql =
+            "SELECT number, name, checksum, min_reader, applied_at FROM schema_migration ORDER BY number";
         let read = |row: &tokio_postgres::Row| {
             let row = &PostgresRow(row);
             Ok(Applied {
@@ -119,6 +120,8 @@ impl Migrator for Session {
     }
 
     fn forget(&mut self, number: u32) -> Result<(), StoreError> {
-        self.inner.read("DELETE FROM schema_migration WHERE number = $1", &[Value::Int(number.into())]).map(drop)
+        self.inner
+            .read("DELETE FROM schema_migration WHERE number = $1", &[Value::Int(number.into())])
+            .map(drop)
     }
 }

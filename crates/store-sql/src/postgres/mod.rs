@@ -16,6 +16,8 @@ mod reader;
 mod remove;
 mod session;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use crate::migrate as schema;

@@ -1,6 +1,6 @@
 //! Readers: a few connections, opened when they are needed.
 
-use super::connect::connect;
+use super::connect::{Purpose, connect};
 use super::session::{PostgresRow, Session};
 use super::sql;
 use crate::open::PostgresOptions;
@@ -53,7 +53,9 @@ impl Readers {
         let mut lent = self.take();
         let kept = lent.session.is_some();
         match lent.read(sql, params) {
-            Err(StoreError::Unavailable(_)) if kept && lent.session.as_ref().is_none_or(Session::is_broken) => {
+            Err(StoreError::Unavailable(_))
+                if kept && lent.session.as_ref().is_none_or(Session::is_broken) =>
+            {
                 lent.read(sql, params)
             }
             other => other,
@@ -74,7 +76,7 @@ impl Lent<'_> {
         }
         let session = match &mut self.session {
             Some(session) => session,
-            None => self.session.insert(connect(&self.readers.options.url)?),
+            None => self.session.insert(connect(&self.readers.options.url, Purpose::Read)?),
         };
         session.read(sql, params)
     }

@@ -23,7 +23,8 @@ impl<'a> Removals<'a> {
     }
 
     pub(super) fn calls(&self, calls: &mut Vec<Call<'a>>) {
-        let mut call = |statement: &'static Statement, params: Vec<Param<'a>>| calls.push(Call::Run(statement, params));
+        let mut call =
+            |statement: &'static Statement, params: Vec<Param<'a>>| calls.push(Call::Run(statement, params));
         for row in self.rows.iter().copied() {
             match row {
                 Row::PayloadsErase { tenant, stream, seqs } => {
@@ -58,7 +59,11 @@ impl<'a> Removals<'a> {
             .rows
             .iter()
             .filter_map(|row| {
-                if let Row::StreamDelete { tenant, task, at } = row { Some((tenant, task, at.as_micros())) } else { None }
+                if let Row::StreamDelete { tenant, task, at } = row {
+                    Some((tenant, task, at.as_micros()))
+                } else {
+                    None
+                }
             })
             .collect();
         if going.is_empty() {

@@ -3,8 +3,8 @@
 use super::error::{classify, ends_connection};
 use crate::statement::{Engine, Statement};
 use crate::value::{Row as Columns, Value};
-use everloop_store::error::StoreError;
 use bytes::BytesMut;
+use everloop_store::error::StoreError;
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::future::Future;
@@ -94,7 +94,10 @@ impl Session {
     }
 
     /// Sends every call before the first answer has come, and gives the answers in order, or the first error.
-    pub(super) fn pipeline(&mut self, calls: &[Call<'_>]) -> Result<Result<Vec<Answer>, CallError>, StoreError> {
+    pub(super) fn pipeline(
+        &mut self,
+        calls: &[Call<'_>],
+    ) -> Result<Result<Vec<Answer>, CallError>, StoreError> {
         let texts: Vec<&str> = calls
             .iter()
             .filter_map(|call| if let Call::Run(statement, _) = call { Some(statement.sql) } else { None })
@@ -115,7 +118,8 @@ impl Session {
 
     /// Prepares what is not prepared yet, in one round trip.
     fn prepare(&mut self, texts: &[&str]) -> Result<(), StoreError> {
-        let mut missing: Vec<&str> = texts.iter().copied().filter(|text| !self.prepared.contains_key(*text)).collect();
+        let mut missing: Vec<&str> =
+            texts.iter().copied().filter(|text| !self.prepared.contains_key(*text)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -139,7 +143,8 @@ impl Session {
         let Some(statement) = self.prepared.get(sql) else {
             return Err(StoreError::Bug("a statement was not prepared".into()));
         };
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        let params: Vec<&(dyn ToSql + Sync)> =
+            params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
         let rows = self.wait(self.client.query(statement, &params))?;
         self.note(rows).map_err(classify)
     }
@@ -163,12 +168,15 @@ fn one<'a>(
             boxed(async move {
                 let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| &**param as _).collect();
                 match prepared.get(statement.sql) {
-                    Some(known) if known.columns().is_empty() => {
-                        client.execute(known, &params).await.map(|changed| Answer { rows: Vec::new(), changed })
-                    }
+                    Some(known) if known.columns().is_empty() => client
+                        .execute(known, &params)
+                        .await
+                        .map(|changed| Answer { rows: Vec::new(), changed }),
                     Some(known) => client.query(known, &params).await.map(|rows| Answer { rows, changed: 0 }),
                     // `prepare` came before.
-                    None => client.query(statement.sql, &params).await.map(|rows| Answer { rows, changed: 0 }),
+                    None => {
+                        client.query(statement.sql, &params).await.map(|rows| Answer { rows, changed: 0 })
+                    }
                 }
             })
         }

@@ -1,6 +1,8 @@
 //! Statements of the writer, set-wise, and the reads that differ from SQLite's.
 
-use crate::decode::{dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns};
+use crate::decode::{
+    dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns,
+};
 use crate::statement::statements;
 
 statements! {

@@ -1,7 +1,7 @@
 //! The writer: one connection, opened again when it was lost.
 
 use super::commit::{Outcome, commit};
-use super::connect::connect;
+use super::connect::{Purpose, connect};
 use super::load::load;
 use super::session::Session;
 use crate::open::PostgresOptions;
@@ -24,7 +24,10 @@ impl Writer {
     }
 
     /// Runs `work` on the connection; once more on a new one if the old one was found lost and nothing was written.
-    fn with<T>(&mut self, mut work: impl FnMut(&mut Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let kept = self.session.as_ref().is_some_and(|session| !session.is_broken());
         let result = self.once(&mut work);
         let lost = self.session.as_ref().is_none_or(Session::is_broken);
@@ -37,13 +40,16 @@ impl Writer {
         }
     }
 
-    fn once<T>(&mut self, work: &mut impl FnMut(&mut Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn once<T>(
+        &mut self,
+        work: &mut impl FnMut(&mut Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if self.session.as_ref().is_some_and(Session::is_broken) {
             self.session = None;
         }
         let session = match &mut self.session {
             Some(session) => session,
-            None => self.session.insert(connect(&self.options.url)?),
+            None => self.session.insert(connect(&self.options.url, Purpose::Write)?),
         };
         work(session)
     }

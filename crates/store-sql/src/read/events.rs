@@ -1,9 +1,9 @@
 //! Events, heads and the feed.
 
 use super::{Database, Reader, limit, sql};
+use crate::decode;
 use crate::encode::{int, stream_key};
 use crate::value::{Value, array, corrupt, number};
-use crate::decode;
 use everloop_store::port::{EventRead, Read};
 use everloop_store::rows::Positioned;
 use everloop_types::event::{Event, Head};

@@ -64,7 +64,8 @@ fn conditions<'a>(find: &str, tenant: &'a TenantId, filter: &'a TaskFilter) -> (
         text.push(')');
     }
     if !filter.states.is_empty() {
-        let codes: Vec<String> = filter.states.iter().map(|state| encode::state(*state).to_string()).collect();
+        let codes: Vec<String> =
+            filter.states.iter().map(|state| encode::state(*state).to_string()).collect();
         let _ = write!(text, " AND t.state IN ({})", codes.join(", "));
         if filter.states.iter().all(|state| !state.is_terminal()) {
             text.push_str(" AND t.ended IS NULL");
@@ -93,7 +94,10 @@ fn list_text(order: Order, conditions: &str, params: usize) -> String {
         Order::Oldest => ('>', "ASC"),
     };
     let (after, limit) = (params + 1, params + 2);
-    format!("{}{conditions} AND t.id {compare} ${after} ORDER BY t.id {direction} LIMIT ${limit}", sql::TASKS.sql)
+    format!(
+        "{}{conditions} AND t.id {compare} ${after} ORDER BY t.id {direction} LIMIT ${limit}",
+        sql::TASKS.sql
+    )
 }
 
 impl<D: Database> TaskRead for Reader<D> {

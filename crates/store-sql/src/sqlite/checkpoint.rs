@@ -101,7 +101,8 @@ impl Drop for Checkpoints {
 
 fn work(connection: &Connection, woken: &Receiver<()>, state: &State, shared: &Shared) {
     while woken.recv().is_ok() {
-        let done = sync(shared).and_then(|()| pass(connection, sql::CHECKPOINT.sql)).and_then(|()| sync(shared));
+        let done =
+            sync(shared).and_then(|()| pass(connection, sql::CHECKPOINT.sql)).and_then(|()| sync(shared));
         note(done, shared);
         state.ready.store(true, Ordering::Release);
     }

@@ -19,7 +19,11 @@ enum Place {
 }
 
 /// Writes everything. Says besides whether something was deleted that leaves pages free.
-pub(super) fn apply(run: &mut Run<'_>, pos: &mut i64, writes: &WriteSet) -> Result<(Committed, bool), StoreError> {
+pub(super) fn apply(
+    run: &mut Run<'_>,
+    pos: &mut i64,
+    writes: &WriteSet,
+) -> Result<(Committed, bool), StoreError> {
     let mut done = Committed::default();
     let mut staying = Vec::with_capacity(writes.streams.len());
     for write in &writes.streams {
@@ -56,7 +60,8 @@ pub(super) fn apply(run: &mut Run<'_>, pos: &mut i64, writes: &WriteSet) -> Resu
 fn compare(run: &mut Run<'_>, write: &StreamWrite) -> Result<Option<Place>, StoreError> {
     let place = match write.stream {
         StreamName::Task(id) => {
-            let found = run.one(&sql::HEAD_OF_TASK, [write.tenant.0, id.0], |row| Ok((row.int(0)?, row.int(1)?)))?;
+            let found =
+                run.one(&sql::HEAD_OF_TASK, [write.tenant.0, id.0], |row| Ok((row.int(0)?, row.int(1)?)))?;
             match found {
                 Some((seq, number)) if seq == int(write.expected) => Place::Row(number),
                 // The id may be another tenant's.
@@ -66,7 +71,8 @@ fn compare(run: &mut Run<'_>, write: &StreamWrite) -> Result<Option<Place>, Stor
         }
         StreamName::Audit(..) => {
             let key = stream_key(write.stream);
-            let found = run.one(&sql::HEAD_OF_STREAM, [key], |row| Ok((row.int(0)?, array::<16>(row, 1)?)))?;
+            let found =
+                run.one(&sql::HEAD_OF_STREAM, [key], |row| Ok((row.int(0)?, array::<16>(row, 1)?)))?;
             match found {
                 Some((seq, tenant)) if seq == int(write.expected) && tenant == write.tenant.0 => Place::New,
                 None if write.expected == 0 => Place::New,
@@ -124,7 +130,8 @@ fn grow(
         }
         (None, StreamName::Audit(_, segment)) => {
             let name = write.stream.to_string();
-            let params = params![key, write.tenant.0, name, segment, int(head.seq), head.ts.as_micros(), head.hash];
+            let params =
+                params![key, write.tenant.0, name, segment, int(head.seq), head.ts.as_micros(), head.hash];
             run.execute(&sql::STREAM_PUT, params)?;
         }
         // Refused by `validate`.
@@ -192,7 +199,12 @@ fn insert_task(run: &mut Run<'_>, write: &StreamWrite, new: &TaskWrite) -> Resul
     Ok(())
 }
 
-fn update_task(run: &mut Run<'_>, write: &StreamWrite, new: &TaskWrite, number: i64) -> Result<(), StoreError> {
+fn update_task(
+    run: &mut Run<'_>,
+    write: &StreamWrite,
+    new: &TaskWrite,
+    number: i64,
+) -> Result<(), StoreError> {
     let (task, head) = (&new.task, &write.head);
     run.execute(
         &sql::TASK_UPDATE,

@@ -24,7 +24,9 @@ pub(super) fn classify(error: Error) -> StoreError {
         | ErrorCode::FileLockingProtocolFailed
         | ErrorCode::PermissionDenied
         | ErrorCode::NoLargeFileSupport => StoreError::Unavailable(error.into()),
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt { what: error.to_string() },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+            StoreError::Corrupt { what: error.to_string() }
+        }
         _ => StoreError::Bug(error.into()),
     }
 }

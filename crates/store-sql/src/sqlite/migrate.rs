@@ -69,7 +69,9 @@ impl Migrator for Session {
     fn applied(&mut self) -> Result<Vec<Applied>, StoreError> {
         let mut statement = self
             .connection
-            .prepare("SELECT number, name, checksum, min_reader, applied_at FROM schema_migration ORDER BY number")
+            .prepare(
+                "SELECT number, name, checksum, min_reader, applied_at FROM schema_migration ORDER BY number",
+            )
             .map_err(|error| corrupt(error.to_string()))?;
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Applied {
@@ -86,11 +88,15 @@ impl Migrator for Session {
     fn note(&mut self, migration: &Migration, now: Timestamp) -> Result<(), StoreError> {
         let sql = "INSERT INTO schema_migration (number, name, checksum, min_reader, applied_at) VALUES (?, ?, ?, ?, ?)";
         let checksum = migration.checksum(Self::ENGINE);
-        let params = params![migration.number, migration.name, checksum, migration.min_reader, now.as_micros()];
+        let params =
+            params![migration.number, migration.name, checksum, migration.min_reader, now.as_micros()];
         self.connection.execute(sql, params).map(drop).map_err(classify)
     }
 
     fn forget(&mut self, number: u32) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM schema_migration WHERE number = ?", [number]).map(drop).map_err(classify)
+        self.connection
+            .execute("DELETE FROM schema_migration WHERE number = ?", [number])
+            .map(drop)
+            .map_err(classify)
     }
 }

@@ -1,7 +1,5 @@
 //! Opening a file.
 
-#![expect(clippy::disallowed_methods, reason = "this crate owns the files of the database")]
-
 use super::migrate::Session;
 use super::reader::Readers;
 use super::reserve::Reserve;

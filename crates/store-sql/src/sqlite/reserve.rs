@@ -1,7 +1,5 @@
 //! Space that is held back for the moment when the disk is full.
 
-#![expect(clippy::disallowed_methods, reason = "this crate owns the files of the database")]
-
 use everloop_store::error::StoreError;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -29,7 +27,8 @@ impl Reserve {
             return Ok(());
         }
         let write = || -> io::Result<()> {
-            let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).open(&self.path)?;
+            let mut file: File =
+                OpenOptions::new().write(true).create(true).truncate(true).open(&self.path)?;
             // Bytes that no file system leaves out.
             file.write_all(&vec![0xa5; BYTES])?;
             file.sync_all()

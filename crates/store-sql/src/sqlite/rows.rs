@@ -66,7 +66,9 @@ pub(super) fn write(
         Row::BlobUse { blob, tenant, task } => {
             needs_task(run, of, *tenant, *task, "blob use")?;
             if !run.exists(&sql::BLOB_EXISTS, params![tenant.0, blob])? {
-                return Err(StoreError::Bug(format!("a use of the blob {blob}, which {tenant} does not have").into()));
+                return Err(StoreError::Bug(
+                    format!("a use of the blob {blob}, which {tenant} does not have").into(),
+                ));
             }
             run.execute(&sql::BLOB_USE, params![tenant.0, blob, task.0])
         }

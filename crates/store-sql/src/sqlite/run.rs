@@ -32,7 +32,11 @@ impl<'c> Run<'c> {
     }
 
     /// Runs a statement that gives no rows; says how many it changed.
-    pub(super) fn execute(&mut self, statement: &'static Statement, params: impl Params) -> Result<u64, StoreError> {
+    pub(super) fn execute(
+        &mut self,
+        statement: &'static Statement,
+        params: impl Params,
+    ) -> Result<u64, StoreError> {
         self.statement(statement)?.execute(params).map(|rows| rows as u64).map_err(classify)
     }
 
@@ -68,7 +72,11 @@ impl<'c> Run<'c> {
     }
 
     /// Whether there is a row.
-    pub(super) fn exists(&mut self, statement: &'static Statement, params: impl Params) -> Result<bool, StoreError> {
+    pub(super) fn exists(
+        &mut self,
+        statement: &'static Statement,
+        params: impl Params,
+    ) -> Result<bool, StoreError> {
         Ok(self.one(statement, params, |_| Ok(()))?.is_some())
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn check_version() -> Result<(), StoreError> {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(classify)?;
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(classify)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
@@ -63,7 +64,9 @@ pub(super) fn create(connection: &Connection) -> Result<(), StoreError> {
 
 /// Sets what a writing connection needs, and reads back what durability hangs on.
 pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
-    let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value).map_err(classify);
+    let set = |name: &str, value: &dyn rusqlite::ToSql| {
+        connection.pragma_update(None, name, value).map_err(classify)
+    };
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(classify)?;
     set("synchronous", &"FULL")?;
     set("fullfsync", &1)?;

@@ -1,6 +1,8 @@
 //! Statements of the writer, and the reads that differ from PostgreSQL's.
 
-use crate::decode::{dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns};
+use crate::decode::{
+    dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns,
+};
 use crate::statement::statements;
 
 statements! {

@@ -23,7 +23,9 @@ fn session(folder: &TempDir) -> Session {
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let count = statement.parameter_count();
-    let rows = statement.query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get::<_, String>(3)).unwrap();
+    let rows = statement
+        .query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get::<_, String>(3))
+        .unwrap();
     rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
 }
 
@@ -33,8 +35,20 @@ fn hot_statements_search_and_never_scan() {
     let session = session(&folder);
     let scanning = [
         // Whole tables on purpose, or once in a while.
-        "LANES", "DEPTHS", "LEASES", "OUTBOX", "PAUSED_QUEUES", "WORKERS", "INSTALLATION", "TENANTS", "SIGNING_KEYS",
-        "BLOBS_UNUSED", "PING", "LAST_POS_KEEP", "NEXT_TIMER", "LAST_POSITION",
+        "LANES",
+        "DEPTHS",
+        "LEASES",
+        "OUTBOX",
+        "PAUSED_QUEUES",
+        "WORKERS",
+        "INSTALLATION",
+        "TENANTS",
+        "SIGNING_KEYS",
+        "BLOBS_UNUSED",
+        "PING",
+        "LAST_POS_KEEP",
+        "NEXT_TIMER",
+        "LAST_POSITION",
     ];
     let explained = |statement: &&&Statement| {
         !scanning.contains(&statement.name)
@@ -45,12 +59,18 @@ fn hot_statements_search_and_never_scan() {
         let plan = plan(&session.connection, statement.sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{}: {plan}", statement.name);
         let sorts = plan.contains("TEMP B-TREE");
-        assert_eq!(sorts, matches!(statement.name, "STATE_COUNTS" | "FINISHED_BEFORE" | "SIGNING_KEYS"), "{}: {plan}", statement.name);
+        assert_eq!(
+            sorts,
+            matches!(statement.name, "STATE_COUNTS" | "FINISHED_BEFORE" | "SIGNING_KEYS"),
+            "{}: {plan}",
+            statement.name
+        );
     }
     assert_eq!(plan(&session.connection, sql::READY.sql), "SEARCH q USING PRIMARY KEY (lane=? AND tenant=?)");
     let timers = plan(&session.connection, read::sql::TIMERS_DUE.sql);
     assert_eq!(timers, "SEARCH timer USING COVERING INDEX timer_at (at<?)");
-    let walk = |filter: TaskFilter| plan(&session.connection, &read::tasks_text("instr", &filter, Order::Newest));
+    let walk =
+        |filter: TaskFilter| plan(&session.connection, &read::tasks_text("instr", &filter, Order::Newest));
     assert!(walk(TaskFilter::default()).contains("sqlite_autoindex_task_1 (tenant=? AND id<?)"));
     let queue = TaskFilter { queue: Some("q".into()), states: vec![State::Running], ..TaskFilter::default() };
     assert!(walk(queue).contains("(tenant=? AND id<?)"));
@@ -79,7 +99,8 @@ fn full_disk_is_told_apart_and_leaves_the_transaction_undone() {
     if !session.connection.is_autocommit() {
         session.connection.execute_batch("ROLLBACK").unwrap();
     }
-    let count: i64 = session.connection.query_row("SELECT count(*) FROM worker", [], |row| row.get(0)).unwrap();
+    let count: i64 =
+        session.connection.query_row("SELECT count(*) FROM worker", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 0);
 }
 

@@ -143,7 +143,8 @@ fn load(run: &mut Run<'_>, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet
     for (tenant, stream) in &wanted.streams {
         let head = match stream.task() {
             Some(task) => run.one(&sql::LOAD_TASK, params![tenant.0, task.0], |row| decode::head(row, 1))?,
-            None => run.one(&sql::LOAD_STREAM, params![stream_key(*stream), tenant.0], |row| decode::head(row, 0))?,
+            None => run
+                .one(&sql::LOAD_STREAM, params![stream_key(*stream), tenant.0], |row| decode::head(row, 0))?,
         };
         if let Some(head) = head {
             set.streams.insert(*stream, head);
@@ -154,7 +155,8 @@ fn load(run: &mut Run<'_>, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet
 
 fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>, StoreError> {
     let (tenant, id) = (want.tenant.0, want.task.0);
-    let found = run.one(&sql::LOAD_TASK, [tenant, id], |row| Ok((decode::task(row, 0)?, decode::head(row, 1)?)))?;
+    let found =
+        run.one(&sql::LOAD_TASK, [tenant, id], |row| Ok((decode::task(row, 0)?, decode::head(row, 1)?)))?;
     let Some((task, head)) = found else {
         return Ok(None);
     };
@@ -177,7 +179,9 @@ fn load_ready(
     mut found: impl FnMut(everloop_store::rows::QueueRow),
 ) -> Result<(), StoreError> {
     let mut last: Vec<u8> = Vec::new();
-    while let Some(tenant) = run.one(&sql::READY_TENANT, params![query.lane.0, last], |row| array(row, 0).map(TenantId))? {
+    while let Some(tenant) =
+        run.one(&sql::READY_TENANT, params![query.lane.0, last], |row| array(row, 0).map(TenantId))?
+    {
         let mut left = query.per_tenant;
         run.each(&sql::READY, params![query.lane.0, tenant.0], |row| {
             if left == 0 {
@@ -194,4 +198,3 @@ fn load_ready(
     }
     Ok(())
 }
-

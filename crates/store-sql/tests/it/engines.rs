@@ -15,7 +15,10 @@ use tokio_postgres::NoTls;
 /// What the suite wants of a new database: an installation and nothing else.
 pub(crate) fn birth() -> Birth {
     let created_at = Timestamp::from_micros(1_700_000_000_000_000);
-    Birth { installation: Installation { id: InstallationId([7; 16]), epoch: 0, created_at }, tenants: Vec::new() }
+    Birth {
+        installation: Installation { id: InstallationId([7; 16]), epoch: 0, created_at },
+        tenants: Vec::new(),
+    }
 }
 
 pub(crate) fn folder() -> Arc<TempDir> {
@@ -51,7 +54,8 @@ impl Database {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         run(&server(), &format!("CREATE DATABASE {name}"));
-        let (base, _) = server().rsplit_once('/').map(|(base, name)| (base.to_owned(), name.to_owned())).unwrap();
+        let (base, _) =
+            server().rsplit_once('/').map(|(base, name)| (base.to_owned(), name.to_owned())).unwrap();
         Self { url: format!("{base}/{name}"), name }
     }
 

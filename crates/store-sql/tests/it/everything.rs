@@ -4,8 +4,8 @@ use crate::engines::{birth, folder, open_postgres, open_sqlite, sqlite_in};
 use crate::sample::{TENANT, grow, id, rows, set};
 use everloop_store::memory::MemoryStore;
 use everloop_store::port::{Order, TaskFilter};
-use everloop_store::suite::differential::{differential, seed_or};
 use everloop_store::suite::Harness;
+use everloop_store::suite::differential::{differential, seed_or};
 use everloop_store::work::Row;
 use everloop_store_sql::{Engine, statements_never_run};
 use everloop_types::id::WorkerId;
@@ -48,7 +48,8 @@ fn every_read(mut h: Harness) {
     assert_eq!(h.reader.worker(WorkerId([1; 16])).unwrap(), None);
     assert_eq!(h.reader.blob(TENANT, "00").unwrap(), None);
     let stream = StreamName::Audit(TENANT, 1);
-    h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream, upto_seq: 1, anchor: String::new() }])).unwrap();
+    h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream, upto_seq: 1, anchor: String::new() }]))
+        .unwrap();
     assert_eq!(h.reader.tasks(TENANT, &TaskFilter::default(), Order::Oldest, None, 1).unwrap(), []);
 }
 

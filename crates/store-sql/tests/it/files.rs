@@ -78,11 +78,10 @@ fn installation_is_born_once_with_its_tenant() {
     let first = open_sqlite(&options, &birth).unwrap();
     assert_eq!(first.installation, birth.installation);
     let tenants = first.reader.tenants().unwrap();
-    assert_eq!(tenants.iter().map(|row| (row.id, &*row.name, row.secret)).collect::<Vec<_>>(), [(
-        TenantId::DEFAULT,
-        "default",
-        [9; 32]
-    )]);
+    assert_eq!(
+        tenants.iter().map(|row| (row.id, &*row.name, row.secret)).collect::<Vec<_>>(),
+        [(TenantId::DEFAULT, "default", [9; 32])]
+    );
     let id = first.installation.id;
     drop(first);
     let mut later = Birth::new(now, &Nines);

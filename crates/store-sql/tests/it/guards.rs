@@ -41,8 +41,13 @@ fn sqlite_events_withstand_raw_sql() {
     unchanged(&h);
     drop(raw);
     // The store's own removals go through, and leave no permission behind.
-    h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream: StreamName::Task(id(1)), upto_seq: 2, anchor: "a".into() }]))
-        .unwrap();
+    h.commit(&rows(vec![Row::StreamTrim {
+        tenant: TENANT,
+        stream: StreamName::Task(id(1)),
+        upto_seq: 2,
+        anchor: "a".into(),
+    }]))
+    .unwrap();
     let raw = rusqlite::Connection::open(folder.path().join("everloop.db")).unwrap();
     assert_eq!(raw.query_row("SELECT count(*) FROM event_removal", [], |row| row.get(0)), Ok(0));
     raw.execute("DELETE FROM event", []).unwrap_err();
@@ -59,8 +64,13 @@ fn postgres_events_withstand_raw_sql() {
         assert!(message.contains("events are never"), "{sql}: {message}");
     }
     unchanged(&h);
-    h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream: StreamName::Task(id(1)), upto_seq: 2, anchor: "a".into() }]))
-        .unwrap();
+    h.commit(&rows(vec![Row::StreamTrim {
+        tenant: TENANT,
+        stream: StreamName::Task(id(1)),
+        upto_seq: 2,
+        anchor: "a".into(),
+    }]))
+    .unwrap();
     assert_eq!(try_run(&database.url, "SELECT count(*) FROM event_removal").unwrap(), ["0"]);
     try_run(&database.url, "DELETE FROM event").unwrap_err();
 }
@@ -69,11 +79,13 @@ fn postgres_events_withstand_raw_sql() {
 #[test]
 fn positions_are_never_reused() {
     for mut h in [sqlite_in(folder()), postgres_in(Arc::new(Database::create()), folder())] {
-        let first = h.commit(&set(vec![grow(1, 0, 3, State::Completed, Vec::new())])).unwrap().last_pos.unwrap();
+        let first =
+            h.commit(&set(vec![grow(1, 0, 3, State::Completed, Vec::new())])).unwrap().last_pos.unwrap();
         let at = birth().installation.created_at;
         h.commit(&rows(vec![Row::StreamDelete { tenant: TENANT, task: id(1), at }])).unwrap();
         let mut h = h.reopen();
-        let second = h.commit(&set(vec![grow(2, 0, 1, State::Running, Vec::new())])).unwrap().last_pos.unwrap();
+        let second =
+            h.commit(&set(vec![grow(2, 0, 1, State::Running, Vec::new())])).unwrap().last_pos.unwrap();
         assert!(second > first, "{}: {second} after {first}", h.name);
     }
 }

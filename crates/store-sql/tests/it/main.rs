@@ -1,5 +1,6 @@
 //! Both engines under the conformance suite, and what each of them promises beside it.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 #![expect(clippy::disallowed_methods, reason = "tests look at the files of the database")]
 
 mod engines;
@@ -9,7 +10,6 @@ mod guards;
 mod migrations;
 mod postgres_server;
 mod sample;
-mod speed;
 
 use engines::{open_postgres, open_sqlite};
 

@@ -13,7 +13,9 @@ const NOW: Timestamp = Timestamp::MIN;
 /// Everything that describes a schema of SQLite.
 fn sqlite_schema(path: &Path) -> Vec<String> {
     let raw = Connection::open(path).unwrap();
-    let mut statement = raw.prepare("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1").unwrap();
+    let mut statement = raw
+        .prepare("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1")
+        .unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.collect::<Result<_, _>>().unwrap()
 }
@@ -40,7 +42,8 @@ fn postgres_schema(database: &Database) -> Vec<String> {
 }
 
 fn up_down_up(target: Target<'_>, schema: &dyn Fn() -> Vec<String>) {
-    let applied = |target| migrate::status(target).unwrap().iter().filter(|step| step.applied_at.is_some()).count();
+    let applied =
+        |target| migrate::status(target).unwrap().iter().filter(|step| step.applied_at.is_some()).count();
     assert_eq!(applied(target), 0);
     let done = migrate::up(target, None, NOW).unwrap();
     assert_eq!((done.first(), applied(target)), (Some(&1), done.len()));
@@ -96,12 +99,17 @@ const ALTERED: &str = "UPDATE schema_migration SET checksum = 'x' WHERE number =
 fn sqlite_schemas_that_are_not_ours_are_refused() {
     let folder = folder();
     let open = |name: &str| open_sqlite(&SqliteOptions::new(folder.path().join(name)), &birth());
-    let raw = |name: &str, sql| Connection::open(folder.path().join(name)).unwrap().execute_batch(sql).unwrap();
+    let raw =
+        |name: &str, sql| Connection::open(folder.path().join(name)).unwrap().execute_batch(sql).unwrap();
     raw("foreign.db", "CREATE TABLE theirs (x)");
     let before = std::fs::read(folder.path().join("foreign.db")).unwrap();
     assert!(refused(open("foreign.db")).contains("theirs"));
     assert_eq!(std::fs::read(folder.path().join("foreign.db")).unwrap(), before, "it was touched");
-    std::fs::write(folder.path().join("text.db"), "this is no database, but a text that is long enough to be one".repeat(20)).unwrap();
+    std::fs::write(
+        folder.path().join("text.db"),
+        "this is no database, but a text that is long enough to be one".repeat(20),
+    )
+    .unwrap();
     assert!(refused(open("text.db")).contains("not a database"));
     drop(open("ours.db").unwrap());
     raw("ours.db", NEWER);

@@ -63,15 +63,19 @@ fn locked_row_makes_a_commit_unavailable_and_nothing_is_written() {
     let url = database.url.clone();
     let holder = std::thread::spawn(move || {
         // Longer than the lock timeout.
-        try_run(&url, "BEGIN; SELECT head_seq FROM task FOR UPDATE; SELECT pg_sleep(12)").unwrap();
+        try_run(&url, "BEGIN; SELECT head_seq FROM task FOR UPDATE; SELECT pg_sleep(5)").unwrap();
     });
-    while try_run(&database.url, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()")
-        .unwrap()
-        .is_empty()
+    while try_run(
+        &database.url,
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
+    )
+    .unwrap()
+    .is_empty()
     {
         std::thread::yield_now();
     }
-    let next = set(vec![grow(1, 1, 1, State::Running, Vec::new()), grow(2, 0, 1, State::Running, Vec::new())]);
+    let next =
+        set(vec![grow(1, 1, 1, State::Running, Vec::new()), grow(2, 0, 1, State::Running, Vec::new())]);
     let error = h.commit(&next).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     assert_eq!(h.reader.task(TENANT, id(2)).unwrap(), None);
@@ -99,7 +103,8 @@ fn feed_waits_for_older_transactions() {
     let url = database.url.clone();
     let older = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (client, connection) = runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
+        let (client, connection) =
+            runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
         drop(runtime.spawn(connection));
         runtime.block_on(client.batch_execute("BEGIN; SELECT pg_current_xact_id()")).unwrap();
         tell.send(()).unwrap();

@@ -42,6 +42,7 @@ pub(crate) fn task(n: u64, state: State) -> Task {
         paused: None,
         arrived: Vec::new(),
         open_requests: Vec::new(),
+        taken: Vec::new(),
         decided: Default::default(),
         forked_from: None,
         continued_as: None,
@@ -69,7 +70,10 @@ pub(crate) fn grow(n: u64, after: u64, count: u64, state: State, rows: Vec<Row>)
         trace: None,
         data_hash: [1; 32],
         hash: [u8::try_from(seq % 251).unwrap(); 32],
-        payload: Some(Payload { salt: [3; 16], data: Json::from_canonical(format!("{{\"n\":{n}}}")).unwrap() }),
+        payload: Some(Payload {
+            salt: [3; 16],
+            data: Json::from_canonical(format!("{{\"n\":{n}}}")).unwrap(),
+        }),
     };
     let events: Vec<Event> = (after + 1..=after + count).map(event).collect();
     let last = events.last().unwrap();

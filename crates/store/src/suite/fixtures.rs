@@ -123,6 +123,7 @@ impl World {
             paused: None,
             arrived: Vec::new(),
             open_requests: Vec::new(),
+            taken: Vec::new(),
             decided: Default::default(),
             forked_from: None,
             continued_as: None,

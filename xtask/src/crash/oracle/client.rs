@@ -18,8 +18,6 @@ pub(crate) struct View {
     pub(crate) last_seq: u64,
     #[serde(default)]
     pub(crate) key: Option<String>,
-    #[serde(default)]
-    pub(crate) open_requests: Vec<String>,
 }
 
 impl View {
@@ -106,7 +104,7 @@ fn act(door: &Door, script: &Scripted, task: &str, act: Act, body: &str) -> Resu
     let path = format!("/api/v1/tasks/{task}/{}", act.as_str());
     let Some(answer) = door.insist("POST", &path, Some(body)) else { return Ok(()) };
     let (state, seq) = match answer.status {
-        200 | 201 | 202 => {
+        200..=202 => {
             let view = changed(&answer)?;
             (view.state, view.last_seq)
         }
@@ -130,7 +128,7 @@ fn changed(answer: &Answer) -> Result<View> {
 /// Asks until the task is as wanted, and records its end when it is seen.
 fn until(door: &Door, script: &Scripted, task: &str, wanted: impl Fn(&View) -> bool) -> Result<()> {
     // The server answers when the task has ended, or after this time.
-    let path = format!("/api/v1/tasks/{task}?wait=200ms");
+    let path = format!("/api/v1/tasks/{task}?wait=50ms");
     loop {
         let Some(answer) = door.insist("GET", &path, None) else { return Ok(()) };
         if answer.status != 200 {

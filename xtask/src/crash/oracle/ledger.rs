@@ -30,7 +30,9 @@ pub(crate) enum Entry {
     Killed { at: i64 },
     /// PostgreSQL was killed.
     DatabaseKilled { at: i64 },
-    /// The server answers again.
+    /// The server is started again.
+    Started { at: i64 },
+    /// It answers again.
     Ready { at: i64 },
 }
 

@@ -1,6 +1,6 @@
 //! The oracle: a process of its own that loads the server, writes down what it was promised, and judges in the end.
 //!
-//! The killer starts it and talks to it in lines on its standard input: `killed AT`, `database-killed AT`, `ready AT` (times
+//! The killer starts it and talks to it in lines on its standard input: `killed AT`, `database-killed AT`, `started AT`, `ready AT` (times
 //! in microseconds), and `finish`. Its last line on standard output is a [`Report`] as JSON. It ends by itself when its input
 //! does: the killer is gone then.
 
@@ -107,6 +107,7 @@ fn listen(door: &Door) -> Result<()> {
         door.record(&[match word {
             "killed" => Entry::Killed { at },
             "database-killed" => Entry::DatabaseKilled { at },
+            "started" => Entry::Started { at },
             "ready" => Entry::Ready { at },
             "finish" => return Ok(()),
             _ => bail!("the killer says {line:?}"),

@@ -30,7 +30,9 @@ pub(super) fn check(
                 submit.made += u64::from(*status == 201);
                 answer(cases, task, state, *seq, findings);
             }
-            Entry::Ended { task, state, seq, .. } => answer(cases, task, state, *seq, findings),
+            Entry::Ended { task, state, seq, .. } => {
+                answer(cases, task, state, *seq, findings);
+            }
             Entry::Acted { task, act: wanted, status, state, seq, .. } => {
                 if let Some(case) = answer(cases, task, state, *seq, findings) {
                     act(case, *wanted, *status, *seq, findings);
@@ -44,6 +46,7 @@ pub(super) fn check(
             | Entry::Followed { .. }
             | Entry::Killed { .. }
             | Entry::DatabaseKilled { .. }
+            | Entry::Started { .. }
             | Entry::Ready { .. } => {}
         }
     }

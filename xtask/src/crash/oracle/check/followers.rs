@@ -31,6 +31,7 @@ pub(super) fn check(entries: &[Entry], cases: &BTreeMap<&str, Case<'_>>, finding
             | Entry::Refused { .. }
             | Entry::Killed { .. }
             | Entry::DatabaseKilled { .. }
+            | Entry::Started { .. }
             | Entry::Ready { .. } => {}
         }
     }

@@ -50,7 +50,7 @@ pub(crate) struct Figures {
     pub(crate) followed: u64,
     /// Tasks that a kill cut off and a restart took up again.
     pub(crate) taken_up: u64,
-    /// From the moment the server answered again until such a task went on, in milliseconds: the middle and the longest.
+    /// From the start of the server's process until such a task went on, in milliseconds: the middle and the longest.
     pub(crate) still_ms: (u64, u64),
 }
 

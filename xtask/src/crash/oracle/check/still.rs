@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 /// A kill and the start after it, in microseconds.
 struct Restart {
     killed: i64,
+    started: i64,
     ready: i64,
     /// When it was killed again.
     until: i64,
@@ -22,19 +23,21 @@ pub(super) fn check(
     let mut still = Vec::new();
     for restart in restarts(entries) {
         for case in cases.values().filter(|case| was_running(case, restart.killed)) {
-            // What follows first is that the attempt is lost; the next start is the going on.
-            let went_on = case.events.iter().zip(&case.bodies).find(|(event, body)| {
-                matches!(body, EventBody::Started(_)) && event.ts.as_micros() > restart.killed
-            });
-            let at = went_on.map(|(event, _)| event.ts.as_micros()).filter(|at| *at <= restart.until);
-            let micros = at.unwrap_or(restart.until).saturating_sub(restart.ready);
-            let ms = u64::try_from(micros / 1000).unwrap_or(0);
+            let at = match next(case, restart.killed) {
+                Some((at, true)) if at <= restart.until => Some(at),
+                // Somebody paused or cancelled it before it went on, or the kill was one too many for it.
+                Some((at, false)) if at <= restart.until => continue,
+                // It was cut again: the next start is judged.
+                Some(_) | None => None,
+            };
+            let since = |from: i64| {
+                u64::try_from(at.unwrap_or(restart.until).saturating_sub(from) / 1000).unwrap_or(0)
+            };
             if at.is_some() {
-                still.push(ms);
+                still.push(since(restart.started));
             }
-            // Who was poisoned by this kill does not go on; who was cut again in time is judged by the next start.
-            let over = at.is_none() && ended_before(case, restart.until);
-            if ms > stand_still_ms && !over {
+            let ms = since(restart.ready);
+            if ms > stand_still_ms {
                 let what = format!("{} stood still for {ms} ms after a restart", case.name());
                 findings.violation("stood-still", what);
             }
@@ -49,15 +52,14 @@ pub(super) fn check(
 /// Kills of the server that were followed by a start that came to answer.
 fn restarts(entries: &[Entry]) -> Vec<Restart> {
     let mut restarts: Vec<Restart> = Vec::new();
-    let mut killed = None;
+    let (mut killed, mut started) = (None, 0);
     for entry in entries {
         match entry {
             Entry::Killed { at } => {
                 if let Some(last) = restarts.last_mut().filter(|last| last.until == i64::MAX) {
                     last.until = *at;
                 }
-                // Of several kills without an answer between them the first one cut off what was running.
-                killed = killed.or(Some(*at));
+                killed = Some(*at);
             }
             // A database that is killed too is another matter: nobody says when it is there again.
             Entry::DatabaseKilled { at } => {
@@ -65,9 +67,10 @@ fn restarts(entries: &[Entry]) -> Vec<Restart> {
                     last.until = last.until.min(*at);
                 }
             }
+            Entry::Started { at } => started = *at,
             Entry::Ready { at } => {
                 if let Some(killed) = killed.take() {
-                    restarts.push(Restart { killed, ready: *at, until: i64::MAX });
+                    restarts.push(Restart { killed, started, ready: *at, until: i64::MAX });
                 }
             }
             _ => {}
@@ -76,7 +79,7 @@ fn restarts(entries: &[Entry]) -> Vec<Restart> {
     restarts
 }
 
-/// Whether a worker had it at that time, and nobody wanted it to stop.
+/// Whether a worker had it at that time, or was to have it again, and nobody wanted it to stop.
 fn was_running(case: &Case<'_>, at: i64) -> bool {
     let before = case.events.iter().zip(&case.bodies).take_while(|(event, _)| event.ts.as_micros() <= at);
     before.fold(false, |running, (_, body)| match body {
@@ -86,7 +89,6 @@ fn was_running(case: &Case<'_>, at: i64) -> bool {
         | EventBody::Cancelled(_)
         | EventBody::Waiting(_)
         | EventBody::RetryScheduled(_)
-        | EventBody::LeaseLost(_)
         | EventBody::Pausing(_)
         | EventBody::Paused(_)
         | EventBody::Cancelling(_) => false,
@@ -94,6 +96,14 @@ fn was_running(case: &Case<'_>, at: i64) -> bool {
     })
 }
 
-fn ended_before(case: &Case<'_>, at: i64) -> bool {
-    case.has_ended() && case.events.last().is_some_and(|event| event.ts.as_micros() <= at)
+/// When something became of it after a time: that it went on, or something else.
+fn next(case: &Case<'_>, after: i64) -> Option<(i64, bool)> {
+    let later = case.events.iter().zip(&case.bodies).filter(|(event, _)| event.ts.as_micros() > after);
+    later.into_iter().find_map(|(event, body)| match body {
+        EventBody::Started(_) => Some((event.ts.as_micros(), true)),
+        EventBody::Failed(_) | EventBody::Cancelled(_) | EventBody::Paused(_) => {
+            Some((event.ts.as_micros(), false))
+        }
+        _ => None,
+    })
 }

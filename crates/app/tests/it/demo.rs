@@ -1,0 +1,27 @@
+//! `everloop demo`, whole.
+
+use crate::harness::Place;
+
+#[test]
+fn the_demo_shows_all_it_promises_and_leaves_nothing_behind() {
+    let place = Place::new();
+    let said = place.run(&["demo", "--seed", "11"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    for words in [
+        "seed 11",
+        "kill -9",
+        "started again",
+        "each acted once, none was repeated",
+        "61 steps",
+        "its receipt is signed by key",
+        "Verification fails",
+        "its payload was altered",
+        "What to try next",
+    ] {
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    }
+    assert_eq!(std::fs::read_dir(place.here()).unwrap().count(), 0);
+    // Only what the test itself made: the demo's own folder lay beside these.
+    let left: Vec<_> = std::fs::read_dir(place.here().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}

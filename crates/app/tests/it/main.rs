@@ -1,0 +1,20 @@
+//! The real program, as a newcomer would use it: each test with a folder, a port and servers of its own.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+mod offline;
+#[cfg(test)]
+mod remote;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod tasks;
+#[cfg(test)]
+mod wrong;

@@ -1,0 +1,96 @@
+//! Stopping, and what does not move.
+
+use crate::harness::{Server, options};
+use crate::http::Wire;
+use everloop_control::Options as ControlOptions;
+use everloop_server::Options;
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_tells_followers_why_and_ends() {
+    let mut server = Server::start().await;
+    let id = server.submit(json!({"hold": true})).await;
+    server.until(&id, "running").await;
+    let mut stream = server.follow(&format!("/api/v1/tasks/{id}/events"), &[]).await;
+    let mut feed = server.follow("/api/v1/events", &[]).await;
+    assert_eq!(stream.event().await.unwrap().1, "task.submitted");
+    feed.event().await.unwrap();
+    server.stop.take().unwrap().send(()).unwrap();
+    for stream in [&mut stream, &mut feed] {
+        let mut last = None;
+        while let Some(block) = stream.next().await {
+            last = Some(block);
+        }
+        assert!(last.unwrap().comment.unwrap().contains("stopping"));
+    }
+    tokio::time::timeout(Duration::from_secs(5), server.served.take().unwrap()).await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
+    assert!(server.control.is_stopping());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_head_never_ends_is_cut_off() {
+    let options = Options { header_timeout: Duration::from_millis(100), ..options() };
+    let server = Server::start_with(options, ControlOptions::default(), false).await;
+    for bytes in [&b""[..], b"GET / HT", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "] {
+        let mut wire = Wire::open(server.address).await;
+        wire.send(bytes).await;
+        while wire.fill().await {}
+        assert!(wire.ended);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_above_the_limit_are_turned_away() {
+    let options = Options { max_connections: 4, ..options() };
+    let server = Server::start_with(options, ControlOptions::default(), false).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut wire = Wire::open(server.address).await;
+        wire.send(&crate::http::request("GET", "/health", &[], b"")).await;
+        wire.answer(false).await.expect(200);
+        held.push(wire);
+    }
+    let mut fifth = Wire::open(server.address).await;
+    assert!(!fifth.fill().await, "closed at once");
+    held.clear();
+    for _ in 0..200 {
+        let mut wire = Wire::open(server.address).await;
+        wire.send(&crate::http::request("GET", "/metrics", &[], b"")).await;
+        if wire.fill().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the places were not given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_takes_nothing_is_given_up() {
+    let options = Options { write_timeout: Duration::from_millis(300), ..options() };
+    let server = Server::start_with(options, ControlOptions::default(), true).await;
+    // More than the buffers of both sides hold.
+    let input = json!({"steps": (0..60).map(|i| json!({"name": format!("s{i}"), "result": "x".repeat(200 * 1024)})).collect::<Vec<_>>()});
+    let put = server.call("POST", "/api/v1/tasks", &[], json!({"kind": "mock", "input": {"hold": true}}).to_string().as_bytes()).await;
+    put.expect(201);
+    drop(input);
+    let mut slow = Vec::new();
+    for i in 0..8 {
+        let body = json!({"kind": "mock", "input": {"steps": [{"name": "a", "events": 5000}], "result": i}});
+        let task = server.post("/api/v1/tasks?wait=20s", &body).await.expect(201);
+        let mut wire = Wire::open(server.address).await;
+        for _ in 0..8 {
+            wire.send(&crate::http::request("GET", &format!("/api/v1/tasks/{}/export", task["id"].as_str().unwrap()), &[], b"")).await;
+        }
+        slow.push(wire);
+    }
+    for _ in 0..500 {
+        let metrics = server.get("/metrics").await.text();
+        if metrics.contains("\neverloop_connections 1\n") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("slow connections are still there");
+}

@@ -1,0 +1,218 @@
+//! The killer: starts, kills and starts again, tells the oracle when, and prints what came of it.
+
+use super::dice::Dice;
+use super::options::{Engine, Options};
+use super::oracle::{Orders, Report, Violation};
+use super::rig::{Rig, Running};
+use super::{ORACLE, sqlite};
+use crate::postgres;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a task that was cut off may stand still after the restart.
+const STAND_STILL: Duration = Duration::from_secs(1);
+/// One kill in so many hits a server that is still starting.
+const EARLY: u64 = 6;
+/// After one kill in so many the files are checked as they lie there.
+const LOOKED_AT: u64 = 5;
+
+/// What was injected, beside what the oracle counts.
+#[derive(Default)]
+struct Injected {
+    kills: u64,
+    early: u64,
+    database_kills: u64,
+    starts: Vec<Duration>,
+    files_checked: u64,
+}
+
+/// A run. Gives whether every promise was kept; an error means that nobody knows.
+pub(super) fn run(options: &Options) -> Result<bool> {
+    let mut folder = tempfile::Builder::new().prefix("everloop-crash-").tempdir()?;
+    folder.disable_cleanup(true);
+    let began = Instant::now();
+    println!("{}", options.command());
+    let result = in_folder(options, folder.path());
+    let ended_well = match &result {
+        Ok((injected, report)) => {
+            print(options, injected, report, began.elapsed());
+            report.violations.is_empty()
+        }
+        Err(_) => false,
+    };
+    if ended_well && !options.keep {
+        folder.disable_cleanup(false);
+    } else {
+        println!("ledger, log and data are kept in {}", folder.path().display());
+    }
+    result.map(|_| ended_well)
+}
+
+fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
+    let mut database = match options.engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some(postgres::Guarded::start()?),
+    };
+    let rig = Rig::build(folder, database.as_ref().map(|database| database.url().to_owned()))?;
+    let mut injected = Injected::default();
+    let mut found = Vec::new();
+    let mut running = rig.start()?;
+    rig.wait_until_ready(&mut running)?;
+    let mut oracle = Oracle::start(options, folder, &rig)?;
+    let mut dice = Dice::new(options.seed, "kills", 0);
+    for at in 0..options.kills {
+        let early = at > 0 && dice.one_in(EARLY);
+        if !early && at > 0 {
+            injected.starts.push(await_ready(&rig, &mut running, &mut oracle)?);
+        }
+        let due = (at + 1) * options.database_kills / options.kills.max(1);
+        if let Some(database) = database.as_mut().filter(|_| injected.database_kills < due) {
+            pass_time(&mut dice, options.between);
+            oracle.tell("database-killed", now())?;
+            database.crash()?;
+            injected.database_kills += 1;
+        }
+        let (least, most) = options.between;
+        pass_time(&mut dice, if early { (Duration::ZERO, least) } else { (least, most) });
+        running.kill()?;
+        oracle.tell("killed", now())?;
+        injected.kills += 1;
+        injected.early += u64::from(early);
+        if options.engine == Engine::Sqlite && at % LOOKED_AT == 0 {
+            injected.files_checked += 1;
+            let complaints = sqlite::complaints_of_copy(&rig.data, &folder.join("copy"))?;
+            found.extend(complaints.into_iter().map(|what| violation("file-damaged", what)));
+        }
+        running = rig.start()?;
+        oracle.tell("started", now())?;
+    }
+    injected.starts.push(await_ready(&rig, &mut running, &mut oracle)?);
+    let mut report = oracle.finish()?;
+    found.extend(running.stop().err().map(|error| violation("stop-failed", error.to_string())));
+    if options.engine == Engine::Sqlite {
+        injected.files_checked += 1;
+        let complaints = sqlite::complaints(&rig.data.join(sqlite::FILE))?;
+        found.extend(complaints.into_iter().map(|what| violation("file-damaged", what)));
+    }
+    let log = rig.log();
+    let panics = log.lines().filter(|line| line.contains("panicked at"));
+    found.extend(panics.map(|line| violation("server-panicked", line.to_owned())));
+    report.violations.extend(found);
+    Ok((injected, report))
+}
+
+/// Gives how long the process took until it answered.
+fn await_ready(rig: &Rig, running: &mut Running, oracle: &mut Oracle) -> Result<Duration> {
+    rig.wait_until_ready(running)?;
+    oracle.tell("ready", now())?;
+    Ok(running.age())
+}
+
+fn violation(name: &str, what: String) -> Violation {
+    Violation { name: name.to_owned(), what }
+}
+
+/// The one thing that is waited for by the clock: the instant of a kill is drawn.
+fn pass_time(dice: &mut Dice, (least, most): (Duration, Duration)) {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    sleep(Duration::from_micros(dice.between(micros(least), micros(most))));
+}
+
+/// Microseconds since the epoch, as in the events.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The oracle's process. Dropping it closes its input, at which it ends.
+struct Oracle {
+    process: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    fn start(options: &Options, folder: &Path, rig: &Rig) -> Result<Self> {
+        let orders = Orders {
+            seed: options.seed,
+            clients: options.clients,
+            data: rig.data.clone(),
+            ledger: folder.join("ledger.jsonl"),
+            stand_still_ms: u64::try_from(STAND_STILL.as_millis()).unwrap_or(u64::MAX),
+        };
+        let own = std::env::current_exe().context("the path of this program is unknown")?;
+        let mut process = Command::new(own)
+            .args([ORACLE, &serde_json::to_string(&orders)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the oracle could not be started")?;
+        let out = process.stdout.take().context("the oracle can't be heard")?;
+        Ok(Self { process, out: BufReader::new(out) })
+    }
+
+    fn tell(&mut self, word: &str, at: i64) -> Result<()> {
+        let input = self.process.stdin.as_mut().context("the oracle can't hear")?;
+        writeln!(input, "{word} {at}").context("the oracle has ended before its time")
+    }
+
+    /// Waits for its judgement.
+    fn finish(mut self) -> Result<Report> {
+        self.tell("finish", now())?;
+        let mut last = String::new();
+        for line in self.out.by_ref().lines() {
+            last = line?;
+        }
+        let status = self.process.wait()?;
+        if !status.success() {
+            bail!("the oracle ended with {status}");
+        }
+        serde_json::from_str(&last).with_context(|| format!("the oracle's last line is no report: {last}"))
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        // Both fail only where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn print(options: &Options, injected: &Injected, report: &Report, took: Duration) {
+    let figures = &report.figures;
+    let states: Vec<String> = figures.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let slowest = injected.starts.iter().max().copied().unwrap_or_default();
+    let (middle, longest) = figures.still_ms;
+    println!("seed              {}", options.seed);
+    println!("engine            {}", options.engine.as_str());
+    println!("kills             {} ({} of them during the start)", injected.kills, injected.early);
+    if options.engine == Engine::Postgres {
+        println!("database kills    {}", injected.database_kills);
+    }
+    println!("tasks             {} ({}; {} poisoned)", figures.tasks, states.join(", "), figures.poisoned);
+    println!("acknowledgements  {}, requests sent again {}", figures.acknowledgements, report.retries);
+    println!("events            {}, steps recorded {}", figures.events, figures.steps);
+    println!("attempts lost     {}", figures.lost_attempts);
+    println!(
+        "followers         {}, events sent to them {}, reconnects {}",
+        figures.followers, figures.followed, report.reconnects
+    );
+    println!("starts            {} ms at most until the server answered", slowest.as_millis());
+    println!(
+        "tasks taken up    {}, going on {middle} ms (median) to {longest} ms after the start of the process",
+        figures.taken_up
+    );
+    if options.engine == Engine::Sqlite {
+        println!("file checked      {} times", injected.files_checked);
+    }
+    println!("took              {:.1} s", took.as_secs_f64());
+    println!("violations        {}", report.violations.len());
+    for violation in &report.violations {
+        println!("  {}: {}", violation.name, violation.what);
+    }
+}
