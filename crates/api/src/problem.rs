@@ -33,7 +33,11 @@ pub fn status(code: Code) -> u16 {
         Code::PreconditionFailed => 412,
         Code::TooLarge => 413,
         Code::UnsupportedMediaType => 415,
-        Code::ExitStatus | Code::ExitSignal | Code::CommandNotStarted | Code::HttpStatus | Code::HttpFailed => 422,
+        Code::ExitStatus
+        | Code::ExitSignal
+        | Code::CommandNotStarted
+        | Code::HttpStatus
+        | Code::HttpFailed => 422,
         Code::Overloaded | Code::StorageFull | Code::StorageUnavailable | Code::ShuttingDown => 503,
         Code::Internal | Code::ExecutorPanicked => 500,
     }

@@ -5,7 +5,9 @@ use everloop_types::event::Head;
 use everloop_types::id::{SessionId, TaskId, TenantId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
-use everloop_types::task::{Dependency, ForkedFrom, Parent, PauseReason, Policy, Progress, Task, TaskSpec, Usage};
+use everloop_types::task::{
+    Dependency, ForkedFrom, Parent, PauseReason, Policy, Progress, Task, TaskSpec, Usage,
+};
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use schemars::JsonSchema;

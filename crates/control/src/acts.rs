@@ -59,7 +59,12 @@ impl Control {
     ///
     /// # Errors
     /// `illegal_transition` once it has ended, `limit_reached` where it has too many.
-    pub async fn input(&self, caller: &Caller, task: TaskId, new: NewInput) -> Result<(String, Shown), Refusal> {
+    pub async fn input(
+        &self,
+        caller: &Caller,
+        task: TaskId,
+        new: NewInput,
+    ) -> Result<(String, Shown), Refusal> {
         let mut checks = Checks::default();
         checks.that(!new.name.is_empty(), "name", || "must not be empty".to_owned());
         checks.line(Some(&new.name), "name", limits::NAME_CHARS);
@@ -76,7 +81,12 @@ impl Control {
     ///
     /// # Errors
     /// `already_decided`, or `not_found` for a question that it does not ask.
-    pub async fn decide(&self, caller: &Caller, task: TaskId, answer: ApprovalDecision) -> Result<Shown, Refusal> {
+    pub async fn decide(
+        &self,
+        caller: &Caller,
+        task: TaskId,
+        answer: ApprovalDecision,
+    ) -> Result<Shown, Refusal> {
         let mut checks = Checks::default();
         checks.that(!answer.id.is_empty(), "id", || "must not be empty".to_owned());
         checks.line(Some(&answer.id), "id", limits::STEP_KEY_CHARS);

@@ -48,11 +48,19 @@ impl Control {
     ///
     /// # Errors
     /// `too_large`, or that they can't be kept.
-    pub async fn blob_put(&self, caller: &Caller, media_type: String, bytes: Vec<u8>) -> Result<BlobName, Refusal> {
+    pub async fn blob_put(
+        &self,
+        caller: &Caller,
+        media_type: String,
+        bytes: Vec<u8>,
+    ) -> Result<BlobName, Refusal> {
         let size = bytes.len() as u64;
         if size > limits::BLOB_BYTES {
-            return Err(Refusal::new(Code::TooLarge, format!("the blob has {size} bytes; 64 MiB are allowed"))
-                .hint("keep it in object storage and give the task its address"));
+            return Err(Refusal::new(
+                Code::TooLarge,
+                format!("the blob has {size} bytes; 64 MiB are allowed"),
+            )
+            .hint("keep it in object storage and give the task its address"));
         }
         if media_type.is_empty() || !is_line(&media_type, limits::KEY_CHARS) {
             return Err(Refusal::field("Content-Type", "must be a media type such as application/pdf"));
@@ -97,7 +105,12 @@ impl Control {
     }
 
     /// A blob in a value must be the whole value, and one of the tenant's.
-    pub(crate) async fn check_blob(&self, tenant: TenantId, value: Option<&Json>, field: &str) -> Result<(), Refusal> {
+    pub(crate) async fn check_blob(
+        &self,
+        tenant: TenantId,
+        value: Option<&Json>,
+        field: &str,
+    ) -> Result<(), Refusal> {
         // In canonical JSON a member of this name can't be written in another way.
         let Some(value) = value.filter(|value| value.as_str().contains("\"$blob\":")) else { return Ok(()) };
         let Ok(Whole { blob }) = value.parse::<Whole>() else {
@@ -108,8 +121,13 @@ impl Control {
         let row = self.engine().read(move |store| store.blob(tenant, &id)).await?;
         match row {
             Some(row) if name_of(&row) == blob => Ok(()),
-            Some(_) => Err(Refusal::field(field, "names a blob with another hash, size or media type than it has")),
-            None => Err(Refusal::field(field, format!("names the blob {:?}, which is not there: put it first", blob.id))),
+            Some(_) => {
+                Err(Refusal::field(field, "names a blob with another hash, size or media type than it has"))
+            }
+            None => Err(Refusal::field(
+                field,
+                format!("names the blob {:?}, which is not there: put it first", blob.id),
+            )),
         }
     }
 }

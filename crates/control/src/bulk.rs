@@ -32,9 +32,14 @@ impl Act {
     /// The states in which it is possible.
     pub fn states(self) -> &'static [State] {
         match self {
-            Self::Cancel => {
-                &[State::Pending, State::Queued, State::Running, State::Waiting, State::Pausing, State::Paused]
-            }
+            Self::Cancel => &[
+                State::Pending,
+                State::Queued,
+                State::Running,
+                State::Waiting,
+                State::Pausing,
+                State::Paused,
+            ],
             Self::Pause => &[State::Pending, State::Queued, State::Running, State::Waiting],
             Self::Resume => &[State::Pausing, State::Paused],
             Self::Redrive => &[State::Failed, State::Cancelled],
@@ -75,7 +80,8 @@ impl Control {
             };
         } else if let Some(state) = filter.states.iter().find(|state| !act.states().contains(state)) {
             let able: Vec<_> = act.states().iter().map(|state| state.as_str()).collect();
-            let message = format!("has {state}, in which it is not possible; possible are {}", able.join(", "));
+            let message =
+                format!("has {state}, in which it is not possible; possible are {}", able.join(", "));
             return Err(Refusal::field("filter.state", message));
         }
         let tenant = caller.tenant;
@@ -100,7 +106,8 @@ impl Control {
         let Some(expected) = expect else { return Ok(bulk) };
         if expected != matched {
             let detail = format!("{matched} tasks match, not {expected}; nothing was done");
-            return Err(Refusal::new(Code::PreconditionFailed, detail).hint("look at them again, then send the new count"));
+            return Err(Refusal::new(Code::PreconditionFailed, detail)
+                .hint("look at them again, then send the new count"));
         }
         let one = |task| {
             let reason = reason.clone();
@@ -114,7 +121,8 @@ impl Control {
                 (task, done)
             }
         };
-        let mut outcomes = futures_util::stream::iter(tasks.into_iter().map(one)).buffered(limits::COMMIT_COMMANDS / 2);
+        let mut outcomes =
+            futures_util::stream::iter(tasks.into_iter().map(one)).buffered(limits::COMMIT_COMMANDS / 2);
         while let Some((task, done)) = outcomes.next().await {
             match done {
                 Ok(()) => bulk.done += 1,

@@ -28,7 +28,8 @@ impl Checks {
 
     pub(crate) fn name(&mut self, text: &str, field: &str) {
         self.that(is_name(text), field, || {
-            "must be 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, and begin with a letter or digit".to_owned()
+            "must be 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, and begin with a letter or digit"
+                .to_owned()
         });
     }
 
@@ -40,10 +41,13 @@ impl Checks {
 
     fn text(&mut self, text: Option<&String>, field: &str, max: usize) {
         let good = |text: &String| {
-            text.chars().count() <= max && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+            text.chars().count() <= max
+                && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
         };
         self.that(text.is_none_or(good), field, || {
-            format!("must be at most {max} characters, without control characters other than line ends and tabs")
+            format!(
+                "must be at most {max} characters, without control characters other than line ends and tabs"
+            )
         });
     }
 
@@ -55,13 +59,18 @@ impl Checks {
 
     pub(crate) fn labels(&mut self, labels: &BTreeMap<String, String>) {
         self.that(labels.len() <= limits::LABELS, "labels", || {
-            format!("are {}; a task has at most {}: use metadata for what is not filtered by", labels.len(), limits::LABELS)
+            format!(
+                "are {}; a task has at most {}: use metadata for what is not filtered by",
+                labels.len(),
+                limits::LABELS
+            )
         });
         for (key, value) in labels {
             let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
             let field = format!("labels.{shown}");
             self.that(is_label_key(key), &field, || {
-                "has a name that is not 1 to 64 characters of letters, digits, `.`, `_`, `/` and `-`".to_owned()
+                "has a name that is not 1 to 64 characters of letters, digits, `.`, `_`, `/` and `-`"
+                    .to_owned()
             });
             self.that(is_line(value, limits::KEY_CHARS), &field, || {
                 format!("must be one line of at most {} characters", limits::KEY_CHARS)
@@ -75,7 +84,9 @@ impl Checks {
     }
 
     pub(crate) fn policy(&mut self, policy: &Policy) {
-        self.that((-100..=100).contains(&policy.priority), "policy.priority", || "must be -100 to 100".to_owned());
+        self.that((-100..=100).contains(&policy.priority), "policy.priority", || {
+            "must be -100 to 100".to_owned()
+        });
         self.millis(policy.timeout_ms, "policy.timeout_ms", 1);
         self.millis(policy.grace_ms, "policy.grace_ms", 0);
         self.millis(policy.lease_ms, "policy.lease_ms", 1_000);
@@ -89,9 +100,13 @@ impl Checks {
             self.key(Some(&cap.key), "policy.concurrency.key");
             self.that(cap.limit >= 1, "policy.concurrency.limit", || "must be at least 1".to_owned());
         }
-        self.that(policy.profile.hosts.len() <= 100, "policy.profile.hosts", || "must be at most 100".to_owned());
+        self.that(policy.profile.hosts.len() <= 100, "policy.profile.hosts", || {
+            "must be at most 100".to_owned()
+        });
         for (i, host) in policy.profile.hosts.iter().enumerate() {
-            let good = !host.is_empty() && host.len() <= 260 && !host.chars().any(|c| c.is_control() || c.is_whitespace());
+            let good = !host.is_empty()
+                && host.len() <= 260
+                && !host.chars().any(|c| c.is_control() || c.is_whitespace());
             self.that(good, &format!("policy.profile.hosts[{i}]"), || {
                 "must be a host such as example.com, example.com:8443 or *.example.com".to_owned()
             });
@@ -103,8 +118,13 @@ impl Checks {
 pub(crate) fn fits(value: Option<&Json>, field: &str) -> Result<(), Refusal> {
     match value {
         Some(value) if value.len() > limits::EVENT_DATA_BYTES => {
-            let detail = format!("{field} has {} bytes; at most {} fit into an event", value.len(), limits::EVENT_DATA_BYTES);
-            let errors = vec![FieldError { field: field.to_owned(), message: "is larger than 256 KiB".to_owned() }];
+            let detail = format!(
+                "{field} has {} bytes; at most {} fit into an event",
+                value.len(),
+                limits::EVENT_DATA_BYTES
+            );
+            let errors =
+                vec![FieldError { field: field.to_owned(), message: "is larger than 256 KiB".to_owned() }];
             let refusal = Refusal::new(Code::TooLarge, detail)
                 .hint("put it into a blob: POST /api/v1/blobs gives {\"$blob\": …} to send in its place");
             Err(Refusal { errors, ..refusal })
@@ -120,7 +140,9 @@ pub(crate) fn spec(spec: &TaskSpec, data_subject: Option<&String>) -> Result<(),
     checks.name(&spec.queue, "queue");
     checks.key(spec.key.as_ref(), "key");
     checks.line(data_subject, "data_subject", limits::KEY_CHARS);
-    checks.that(data_subject.is_none_or(|subject| !subject.is_empty()), "data_subject", || "must not be empty".to_owned());
+    checks.that(data_subject.is_none_or(|subject| !subject.is_empty()), "data_subject", || {
+        "must not be empty".to_owned()
+    });
     checks.line(spec.name.as_ref(), "name", limits::TITLE_CHARS);
     checks.line(spec.title.as_ref(), "title", limits::TITLE_CHARS);
     checks.text(spec.description.as_ref(), "description", limits::DESCRIPTION_CHARS);
@@ -142,10 +164,16 @@ pub(crate) fn spec(spec: &TaskSpec, data_subject: Option<&String>) -> Result<(),
     fits(spec.input.as_ref(), "input")?;
     fits(spec.context.as_ref(), "context")?;
     fits(spec.metadata.as_ref(), "metadata")?;
-    let together: usize = [&spec.input, &spec.context, &spec.metadata].into_iter().flatten().map(Json::len).sum();
+    let together: usize =
+        [&spec.input, &spec.context, &spec.metadata].into_iter().flatten().map(Json::len).sum();
     if together > limits::EVENT_DATA_BYTES {
-        let detail = format!("input, context and metadata have {together} bytes together; at most {} fit into an event", limits::EVENT_DATA_BYTES);
-        return Err(Refusal::new(Code::TooLarge, detail).hint("put the input into a blob: POST /api/v1/blobs"));
+        let detail = format!(
+            "input, context and metadata have {together} bytes together; at most {} fit into an event",
+            limits::EVENT_DATA_BYTES
+        );
+        return Err(
+            Refusal::new(Code::TooLarge, detail).hint("put the input into a blob: POST /api/v1/blobs")
+        );
     }
     Ok(())
 }
@@ -175,8 +203,12 @@ pub(crate) fn worker(spec: &WorkerSpec) -> Result<(), Refusal> {
     checks.line(Some(&spec.name), "name", limits::TITLE_CHARS);
     checks.that(!spec.name.is_empty(), "name", || "must not be empty".to_owned());
     checks.line(Some(&spec.version), "version", limits::NAME_CHARS);
-    checks.that((1..=1_000).contains(&spec.max_concurrent_tasks), "max_concurrent_tasks", || "must be 1 to 1000".to_owned());
-    checks.that(!spec.kinds.is_empty() && spec.kinds.len() <= 200, "kinds", || "must be 1 to 200 kinds".to_owned());
+    checks.that((1..=1_000).contains(&spec.max_concurrent_tasks), "max_concurrent_tasks", || {
+        "must be 1 to 1000".to_owned()
+    });
+    checks.that(!spec.kinds.is_empty() && spec.kinds.len() <= 200, "kinds", || {
+        "must be 1 to 200 kinds".to_owned()
+    });
     for (i, offer) in spec.kinds.iter().enumerate() {
         checks.name(&offer.kind, &format!("kinds[{i}].kind"));
         let good = !offer.versions.is_empty() && offer.versions.len() <= 100;

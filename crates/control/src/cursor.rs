@@ -18,9 +18,10 @@ pub(crate) fn write(list: &str, after: TaskId) -> String {
 
 /// The task that a cursor of this list stands behind.
 pub(crate) fn read(list: &str, cursor: &str) -> Result<TaskId, Refusal> {
-    let bytes: [u8; 21] = hex::decode(cursor).filter(|bytes: &[u8; 21]| bytes[0] == VERSION).ok_or_else(|| {
-        Refusal::field("cursor", "is not a cursor: pass next_cursor of the page before, as it is")
-    })?;
+    let bytes: [u8; 21] =
+        hex::decode(cursor).filter(|bytes: &[u8; 21]| bytes[0] == VERSION).ok_or_else(|| {
+            Refusal::field("cursor", "is not a cursor: pass next_cursor of the page before, as it is")
+        })?;
     if bytes[1..5] != digest::sha256(list.as_bytes())[..4] {
         let message = "belongs to a list with another filter or order: begin without a cursor";
         return Err(Refusal::field("cursor", message));
@@ -39,9 +40,13 @@ pub(crate) fn write_pos(pos: i64) -> String {
 
 /// The position that a cursor of the feed stands behind.
 pub(crate) fn read_pos(cursor: &str) -> Result<i64, Refusal> {
-    let bytes: [u8; 9] = hex::decode(cursor).filter(|bytes: &[u8; 9]| bytes[0] == VERSION).ok_or_else(|| {
-        Refusal::field("after", "is not a cursor of the feed: pass next_cursor or the last id of it, or `now`")
-    })?;
+    let bytes: [u8; 9] =
+        hex::decode(cursor).filter(|bytes: &[u8; 9]| bytes[0] == VERSION).ok_or_else(|| {
+            Refusal::field(
+                "after",
+                "is not a cursor of the feed: pass next_cursor or the last id of it, or `now`",
+            )
+        })?;
     let mut pos = [0; 8];
     pos.copy_from_slice(&bytes[1..]);
     Ok(i64::from_be_bytes(pos))

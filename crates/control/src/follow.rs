@@ -160,7 +160,12 @@ impl Control {
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn follow(&self, caller: &Caller, id: TaskId, after: u64) -> Result<Option<Following>, Refusal> {
+    pub async fn follow(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        after: u64,
+    ) -> Result<Option<Following>, Refusal> {
         let (tenant, stream) = (caller.tenant, StreamName::Task(id));
         let found = self
             .engine()
@@ -184,7 +189,10 @@ impl Control {
         Ok(match anchor.filter(|(seq, _)| *seq > after) {
             Some((seq, jws)) => {
                 let first = after + 1;
-                let data = format!("{{\"anchor\":\"{jws}\",\"first_seq\":{first},\"last_seq\":{seq},\"summary\":\"{} events are not kept any more\"}}", seq - after);
+                let data = format!(
+                    "{{\"anchor\":\"{jws}\",\"first_seq\":{first},\"last_seq\":{seq},\"summary\":\"{} events are not kept any more\"}}",
+                    seq - after
+                );
                 following(Some(notice("stream.compacted", data, seq)), seq, false)
             }
             None => following(None, after, false),
@@ -195,7 +203,12 @@ impl Control {
     ///
     /// # Errors
     /// If it is no cursor.
-    pub async fn feed(&self, caller: &Caller, filter: FeedFilter, after: Option<&str>) -> Result<Feed, Refusal> {
+    pub async fn feed(
+        &self,
+        caller: &Caller,
+        filter: FeedFilter,
+        after: Option<&str>,
+    ) -> Result<Feed, Refusal> {
         let tenant = caller.tenant;
         let commits = self.engine().tails().commits();
         let pos = match after {
@@ -203,7 +216,14 @@ impl Control {
             Some("now") => self.engine().read(move |store| store.last_position(tenant)).await?,
             Some(cursor) => cursor::read_pos(cursor)?,
         };
-        Ok(Feed { control: self.clone(), tenant, filter: Arc::new(filter), pos, ties: Some(HashMap::new()), commits })
+        Ok(Feed {
+            control: self.clone(),
+            tenant,
+            filter: Arc::new(filter),
+            pos,
+            ties: Some(HashMap::new()),
+            commits,
+        })
     }
 }
 

@@ -173,15 +173,20 @@ fn before_step(step: &str, events: &[Event]) -> Result<u64, Refusal> {
             Some(_) | None => {}
         }
     }
-    let known = if steps.is_empty() { "it has recorded none".to_owned() } else { format!("it has {}", steps.join(", ")) };
+    let known = if steps.is_empty() {
+        "it has recorded none".to_owned()
+    } else {
+        format!("it has {}", steps.join(", "))
+    };
     Err(Refusal::field("from_step", format!("is not a step of the task; {known}")))
 }
 
 /// The event before the failures that came after the last success; none if there are no such failures.
 fn before_last_failures(events: &[Event]) -> Option<u64> {
-    let succeeded = events.iter().rev().find(|event| event.kind == "step.completed").map_or(0, |event| event.seq);
-    let failed = events.iter().filter(|event| event.seq > succeeded).find(|event| {
-        matches!(event.body(), Ok(Some(EventBody::StepFailed(body))) if body.next_at.is_none())
-    });
+    let succeeded =
+        events.iter().rev().find(|event| event.kind == "step.completed").map_or(0, |event| event.seq);
+    let failed = events.iter().filter(|event| event.seq > succeeded).find(
+        |event| matches!(event.body(), Ok(Some(EventBody::StepFailed(body))) if body.next_at.is_none()),
+    );
     failed.map(|event| event.seq - 1)
 }

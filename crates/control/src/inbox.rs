@@ -58,14 +58,19 @@ impl Control {
     ///
     /// # Errors
     /// If the cursor belongs to another list.
-    pub async fn inbox(&self, caller: &Caller, paging: Paging) -> Result<(Vec<Item>, Option<String>), Refusal> {
+    pub async fn inbox(
+        &self,
+        caller: &Caller,
+        paging: Paging,
+    ) -> Result<(Vec<Item>, Option<String>), Refusal> {
         let limit = paging.limit()?;
         let mut after = paging.cursor.map(|cursor| cursor::read("inbox", &cursor)).transpose()?;
         let tenant = caller.tenant;
         let (items, next) = self
             .engine()
             .read(move |store| {
-                let filter = TaskFilter { states: vec![State::Waiting, State::Paused], ..TaskFilter::default() };
+                let filter =
+                    TaskFilter { states: vec![State::Waiting, State::Paused], ..TaskFilter::default() };
                 let mut items = Vec::new();
                 let mut looked = 0;
                 loop {

@@ -75,9 +75,11 @@ impl Control {
     pub(crate) async fn check_kind(&self, caller: &Caller, spec: &TaskSpec) -> Result<(), Refusal> {
         if let Some(executor) = self.executors().get(&spec.kind) {
             if self.options().guarded_kinds.contains(&spec.kind) && !caller.shows_key {
-                let detail = format!("tasks of kind {} are only for callers that show the local key", spec.kind);
-                return Err(Refusal::new(Code::Forbidden, detail)
-                    .hint("set EVERLOOP_API_KEY to what stands in the file `api-key` of the server's data folder"));
+                let detail =
+                    format!("tasks of kind {} are only for callers that show the local key", spec.kind);
+                return Err(Refusal::new(Code::Forbidden, detail).hint(
+                    "set EVERLOOP_API_KEY to what stands in the file `api-key` of the server's data folder",
+                ));
             }
             return executor.check(spec).map_err(|wrong| {
                 let field = |(field, message)| everloop_types::error::FieldError { field, message };
@@ -100,8 +102,14 @@ impl Control {
 fn unknown(name: &str, kinds: &[Kind]) -> Refusal {
     let shown: String = name.chars().take(limits::NAME_CHARS).collect();
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
-    let near = nearest(name, names.iter().copied()).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
-    let known = if names.is_empty() { "no kind is known".to_owned() } else { format!("known are {}", names.join(", ")) };
+    let near = nearest(name, names.iter().copied())
+        .map(|near| format!("did you mean {near:?}? "))
+        .unwrap_or_default();
+    let known = if names.is_empty() {
+        "no kind is known".to_owned()
+    } else {
+        format!("known are {}", names.join(", "))
+    };
     let refusal = Refusal::new(Code::UnknownKind, format!("nothing here runs tasks of kind {shown:?}"))
         .hint(format!("{near}{known}; start a worker that offers it to make it known"));
     Refusal {
@@ -121,7 +129,11 @@ pub fn is_online(worker: &Worker, now: Timestamp) -> bool {
 /// The known word that a mistyped one was probably meant to be.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = (word.chars().count() / 3).max(1);
-    known.map(|known| (distance(word, known), known)).filter(|(far, _)| *far <= most).min().map(|(_, known)| known)
+    known
+        .map(|known| (distance(word, known), known))
+        .filter(|(far, _)| *far <= most)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// Letters to change, add or drop between two words, two swapped ones counted once.
@@ -152,7 +164,9 @@ mod tests {
     #[test]
     fn a_typo_finds_the_word() {
         let known = ["mock", "shell", "http"];
-        for (typed, meant) in [("mokc", Some("mock")), ("shel", Some("shell")), ("http", Some("http")), ("zzz", None)] {
+        for (typed, meant) in
+            [("mokc", Some("mock")), ("shel", Some("shell")), ("http", Some("http")), ("zzz", None)]
+        {
             assert_eq!(nearest(typed, known.into_iter()), meant, "{typed}");
         }
     }

@@ -90,7 +90,12 @@ impl Control {
     ///
     /// # Errors
     /// If the cursor belongs to another list.
-    pub async fn dead_letters(&self, caller: &Caller, filter: TaskFilter, paging: Paging) -> Result<TaskPage, Refusal> {
+    pub async fn dead_letters(
+        &self,
+        caller: &Caller,
+        filter: TaskFilter,
+        paging: Paging,
+    ) -> Result<TaskPage, Refusal> {
         let filter = TaskFilter { dead_letters: true, ..filter };
         self.list(caller, filter, Order::Newest, paging).await
     }

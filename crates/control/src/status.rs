@@ -198,9 +198,8 @@ impl Control {
             Ok(Err(refusal)) => Some(refusal.detail),
             Err(_) => Some("the database did not answer within 2 seconds".to_owned()),
         };
-        let pipeline = (!self.engine().is_ready()).then(|| {
-            "the last commit failed, or too many commands wait: see the server's log".to_owned()
-        });
+        let pipeline = (!self.engine().is_ready())
+            .then(|| "the last commit failed, or too many commands wait: see the server's log".to_owned());
         Health { database, pipeline, stopping: self.is_stopping() }
     }
 }

@@ -45,7 +45,12 @@ impl Control {
     ///
     /// # Errors
     /// Whatever is wrong with the request, or the engine refuses.
-    pub async fn submit(&self, caller: &Caller, new: NewTask, wait: Option<Duration>) -> Result<Submitted, Refusal> {
+    pub async fn submit(
+        &self,
+        caller: &Caller,
+        new: NewTask,
+        wait: Option<Duration>,
+    ) -> Result<Submitted, Refusal> {
         let id = TaskId(self.engine().new_id());
         self.submit_as(caller, id, new, None, wait).await
     }
@@ -87,7 +92,12 @@ impl Control {
         })
     }
 
-    async fn enter(&self, caller: &Caller, submit: Submit, wait: Option<Duration>) -> Result<Submitted, Refusal> {
+    async fn enter(
+        &self,
+        caller: &Caller,
+        submit: Submit,
+        wait: Option<Duration>,
+    ) -> Result<Submitted, Refusal> {
         let (input, data_subject) = (submit.spec.input.clone(), submit.data_subject.clone());
         // A place among the followers first: then the task's end cannot be missed.
         let mut subscription = wait.map(|_| self.engine().subscribe(submit.id));

@@ -90,7 +90,12 @@ pub(crate) fn ending(event: &Event) -> Option<End> {
 }
 
 /// A task with its input and its end, from the store.
-fn shown(store: &dyn ReadStore, tenant: TenantId, id: TaskId, now: Option<everloop_types::time::Timestamp>) -> Result<Option<Shown>, StoreError> {
+fn shown(
+    store: &dyn ReadStore,
+    tenant: TenantId,
+    id: TaskId,
+    now: Option<everloop_types::time::Timestamp>,
+) -> Result<Option<Shown>, StoreError> {
     let Some(row) = store.task(tenant, id)? else { return Ok(None) };
     let mut shown = Shown::row(row);
     let stream = StreamName::Task(id);
@@ -109,7 +114,11 @@ fn shown(store: &dyn ReadStore, tenant: TenantId, id: TaskId, now: Option<everlo
 }
 
 /// Why no worker can claim a queued task.
-fn unclaimable(store: &dyn ReadStore, task: &Task, now: everloop_types::time::Timestamp) -> Result<Option<String>, StoreError> {
+fn unclaimable(
+    store: &dyn ReadStore,
+    task: &Task,
+    now: everloop_types::time::Timestamp,
+) -> Result<Option<String>, StoreError> {
     let spec = &task.spec;
     if store.paused_queues()?.contains(&spec.queue) {
         return Ok(Some(format!("the queue {:?} is paused", spec.queue)));
@@ -125,14 +134,17 @@ fn unclaimable(store: &dyn ReadStore, task: &Task, now: everloop_types::time::Ti
     }
     left.retain(|worker| {
         worker.spec.kinds.iter().any(|offer| {
-            offer.kind == spec.kind && spec.kind_version.is_none_or(|version| offer.versions.contains(&version))
+            offer.kind == spec.kind
+                && spec.kind_version.is_none_or(|version| offer.versions.contains(&version))
         })
     });
     if left.is_empty() {
         let version = spec.kind_version.map(|version| format!(" in version {version}")).unwrap_or_default();
         return Ok(Some(format!("no worker of its queue runs the kind {:?}{version}", spec.kind)));
     }
-    left.retain(|worker| spec.requires.iter().all(|capability| worker.spec.capabilities.contains(capability)));
+    left.retain(|worker| {
+        spec.requires.iter().all(|capability| worker.spec.capabilities.contains(capability))
+    });
     Ok(left.is_empty().then(|| format!("no worker has all of: {}", spec.requires.join(", "))))
 }
 
@@ -206,7 +218,8 @@ impl Control {
     /// # Errors
     /// `illegal_transition` while it lives.
     pub async fn delete(&self, caller: &Caller, id: TaskId) -> Result<(), Refusal> {
-        let op = Op::Delete { tenant: caller.tenant, task: id, actor: caller.actor.clone(), reason: "requested" };
+        let op =
+            Op::Delete { tenant: caller.tenant, task: id, actor: caller.actor.clone(), reason: "requested" };
         self.engine().ask(op).await.map(|_| ())
     }
 }

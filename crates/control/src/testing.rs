@@ -12,7 +12,9 @@ use everloop_journal::keys::SigningKey;
 use everloop_store::memory::MemoryStore;
 use everloop_store::rows::Installation;
 use everloop_types::error::{Refusal, TaskError};
-use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log, StepCompleted, StepFailed};
+use everloop_types::event::{
+    ApprovalRequested, EventBody, InputTaken, Level, Log, StepCompleted, StepFailed,
+};
 use everloop_types::id::{InstallationId, TenantId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::limits;
@@ -47,12 +49,13 @@ impl Bench {
     ///
     /// # Errors
     /// If the database in memory fails, which it does only when told to.
-    pub async fn start(clock: Arc<dyn Clock>, random: Arc<dyn Random>, options: Options) -> Result<Self, Refusal> {
-        let store = MemoryStore::new(Installation {
-            id: InstallationId([7; 16]),
-            epoch: 0,
-            created_at: clock.now(),
-        });
+    pub async fn start(
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        options: Options,
+    ) -> Result<Self, Refusal> {
+        let store =
+            MemoryStore::new(Installation { id: InstallationId([7; 16]), epoch: 0, created_at: clock.now() });
         let (engine, threads) = Engine::start(engine::Parts {
             writer: Box::new(store.writer()),
             reader: store.reader(),
@@ -193,12 +196,21 @@ impl ScriptedWorker {
         let mut offset = 0;
         for line in &script.logs {
             let text = format!("{line}\n");
-            let log = Log { base64: None, level: Level::Info, offset, source: "stdout".to_owned(), text: Some(text) };
+            let log = Log {
+                base64: None,
+                level: Level::Info,
+                offset,
+                source: "stdout".to_owned(),
+                text: Some(text),
+            };
             offset += line.len() as u64 + 1;
             events.push(log.into());
         }
         let recorded = |step: &str| {
-            assignment.journal.iter().any(|entry| matches!(&entry.body, EventBody::StepCompleted(done) if done.step == step))
+            assignment
+                .journal
+                .iter()
+                .any(|entry| matches!(&entry.body, EventBody::StepCompleted(done) if done.step == step))
         };
         for step in &script.steps {
             let key = format!("{}#1", step.name);
@@ -242,9 +254,10 @@ impl ScriptedWorker {
         if let Some(prompt) = script.ask {
             let id = "ask#1".to_owned();
             let decision = arrived(|body| match body {
-                EventBody::ApprovalDecision(made) => {
-                    Some((made.id.clone(), Json::from_canonical(format!("\"{}\"", made.decision)).unwrap_or_default()))
-                }
+                EventBody::ApprovalDecision(made) => Some((
+                    made.id.clone(),
+                    Json::from_canonical(format!("\"{}\"", made.decision)).unwrap_or_default(),
+                )),
                 _ => None,
             });
             end = match decision {

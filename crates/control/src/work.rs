@@ -5,9 +5,6 @@ use crate::check;
 use crate::control::Control;
 use crate::tasks::no_task;
 use crate::workers::Seen;
-pub use everloop_worker::source::{
-    Assignment, AttemptEnd, Frame, JournalEntry, Signal, TaskSignal,
-};
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, WorkerId};
@@ -16,6 +13,7 @@ use everloop_types::limits;
 use everloop_types::names::is_line;
 use everloop_types::stream::StreamName;
 use everloop_types::worker::WorkerSpec;
+pub use everloop_worker::source::{Assignment, AttemptEnd, Frame, JournalEntry, Signal, TaskSignal};
 use everloop_worker::source::{SourceError, WorkSource, is_journal};
 use std::time::Duration;
 
@@ -60,9 +58,17 @@ impl Control {
     ///
     /// # Errors
     /// `not_found` where it has to register again.
-    pub async fn work_heartbeat(&self, _: &Caller, worker: WorkerId, trouble: Option<String>) -> Result<(), Refusal> {
+    pub async fn work_heartbeat(
+        &self,
+        _: &Caller,
+        worker: WorkerId,
+        trouble: Option<String>,
+    ) -> Result<(), Refusal> {
         if !trouble.as_ref().is_none_or(|trouble| is_line(trouble, limits::TITLE_CHARS)) {
-            return Err(Refusal::field("trouble", format!("must be one line of at most {} characters", limits::TITLE_CHARS)));
+            return Err(Refusal::field(
+                "trouble",
+                format!("must be one line of at most {} characters", limits::TITLE_CHARS),
+            ));
         }
         self.remote().heartbeat(worker, trouble).await.map_err(refused)
     }
@@ -105,7 +111,12 @@ impl Control {
     ///
     /// # Errors
     /// `not_found` where it has to register again.
-    pub async fn work_signals(&self, _: &Caller, worker: WorkerId, wait: Duration) -> Result<Vec<TaskSignal>, Refusal> {
+    pub async fn work_signals(
+        &self,
+        _: &Caller,
+        worker: WorkerId,
+        wait: Duration,
+    ) -> Result<Vec<TaskSignal>, Refusal> {
         self.remote().signals(worker, wait.min(limits::WAIT_MAX)).await.map_err(refused)
     }
 
@@ -117,7 +128,10 @@ impl Control {
         let Writing { worker, attempt, lease, batch, events, end } = writing;
         fence(attempt, lease)?;
         if batch == 0 {
-            return Err(Refusal::field("batch", "must be at least 1: batches of an attempt are numbered from 1"));
+            return Err(Refusal::field(
+                "batch",
+                "must be at least 1: batches of an attempt are numbered from 1",
+            ));
         }
         self.remote().write(worker, caller.tenant, task, lease, batch, events, end).await.map_err(refused)
     }

@@ -51,7 +51,8 @@ impl Control {
     /// # Errors
     /// `not_found`.
     pub async fn worker(&self, caller: &Caller, id: WorkerId) -> Result<Seen, Refusal> {
-        let (worker, leases) = self.engine().read(move |store| Ok((store.worker(id)?, store.leases()?))).await?;
+        let (worker, leases) =
+            self.engine().read(move |store| Ok((store.worker(id)?, store.leases()?))).await?;
         let worker = worker.ok_or_else(|| Refusal::not_found(format!("worker {id}")))?;
         Ok(seen(caller, worker, &leases, self.now()))
     }

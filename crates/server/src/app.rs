@@ -50,9 +50,25 @@ impl Default for Options {
 
 /// What handlers share. Cloning is cheap.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Shared>);
+
+impl App {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What an [`App`] is made of.
+pub(crate) struct Shared {
     pub(crate) control: Control,
-    pub(crate) options: Arc<Options>,
+    pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,

@@ -43,9 +43,10 @@ impl FromRequest<App> for Call {
             .await
             .map_err(|_| Refusal::not_found("path with such characters"))?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let caller = parts.extensions.remove::<Caller>().ok_or_else(|| {
-            Refusal::new(Code::Unauthorized, "nobody was let in")
-        })?;
+        let caller = parts
+            .extensions
+            .remove::<Caller>()
+            .ok_or_else(|| Refusal::new(Code::Unauthorized, "nobody was let in"))?;
         let query = Query::read(parts.uri.query())?;
         Ok(Self { app: app.clone(), caller, query, parts, path, body: Mutex::new(body) })
     }
@@ -100,7 +101,11 @@ impl Call {
             Refusal::new(Code::TooLarge, format!("the body is larger than {} MiB", limit / (1024 * 1024)))
                 .hint("send smaller batches, or put large values into blobs: POST /api/v1/blobs")
         };
-        let length = self.parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let length = self
+            .parts
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
@@ -122,7 +127,8 @@ impl Call {
     }
 
     async fn json_bytes(&mut self) -> Result<Bytes, Refusal> {
-        let media_type = self.parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?").to_owned());
+        let media_type =
+            self.parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?").to_owned());
         let bytes = self.bytes(limits::REQUEST_BYTES).await?;
         if let Some(media_type) = media_type.filter(|_| !bytes.is_empty()) {
             let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -43,7 +43,9 @@ pub(crate) fn admit(app: &App, request: &Request) -> Result<Caller, Refusal> {
 
 fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
     let text = value.to_str().ok();
-    let key = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let key = text
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     key.map(|(_, key)| key.trim()).ok_or_else(|| {
         Refusal::new(Code::Unauthorized, "the header Authorization is not of the form `Bearer evl_…`")
     })
@@ -55,11 +57,17 @@ fn is_ours(app: &App, authority: &[u8]) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.rsplit_once(':').map_or(authority, |(name, _)| name),
     };
-    matches!(name, "localhost" | "127.0.0.1" | "::1") || app.options.allowed_hosts.iter().any(|host| host == name)
+    matches!(name, "localhost" | "127.0.0.1" | "::1")
+        || app.options.allowed_hosts.iter().any(|host| host == name)
 }
 
 fn foreign(header: &str, value: Option<&HeaderValue>) -> Refusal {
-    let shown: String = value.map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect()).unwrap_or_default();
-    Refusal::new(Code::Forbidden, format!("the header {header} is {shown:?}, which is no name of this machine's loopback"))
-        .hint("in dev mode only localhost, 127.0.0.1 and [::1] may ask; use `everloop serve` for others")
+    let shown: String = value
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect())
+        .unwrap_or_default();
+    Refusal::new(
+        Code::Forbidden,
+        format!("the header {header} is {shown:?}, which is no name of this machine's loopback"),
+    )
+    .hint("in dev mode only localhost, 127.0.0.1 and [::1] may ask; use `everloop serve` for others")
 }

@@ -80,7 +80,12 @@ impl Metrics {
         for (name, kind, help, value) in [
             ("everloop_workers", "gauge", "Workers that were heard from.", u64::from(stats.workers)),
             ("everloop_followers", "gauge", "Followers of streams.", stats.followers as u64),
-            ("everloop_followed_events", "gauge", "Events in memory for followers.", stats.followed_events as u64),
+            (
+                "everloop_followed_events",
+                "gauge",
+                "Events in memory for followers.",
+                stats.followed_events as u64,
+            ),
             ("everloop_commits_total", "counter", "Commits of this server.", stats.commits),
             ("everloop_events_total", "counter", "Events that this server wrote.", stats.events),
             ("everloop_rows_total", "counter", "Rows that this server wrote, events included.", stats.rows),
@@ -116,7 +121,11 @@ impl Metrics {
             let bound = BOUNDS.get(i).map_or("+Inf".to_owned(), |bound| bound.to_string());
             out.line(&format!("{name}_bucket"), &format!("{{le=\"{bound}\"}}"), sum);
         }
-        let _ = writeln!(out.0, "{name}_sum {}", Duration::from_micros(self.micros.load(Ordering::Relaxed)).as_secs_f64());
+        let _ = writeln!(
+            out.0,
+            "{name}_sum {}",
+            Duration::from_micros(self.micros.load(Ordering::Relaxed)).as_secs_f64()
+        );
         out.line(&format!("{name}_count"), "", sum);
         out.0
     }

@@ -62,7 +62,11 @@ impl Query {
     /// Every value of a parameter, and of comma lists in it.
     pub(crate) fn list(&mut self, name: &'static str) -> Vec<String> {
         let all = self.all(name);
-        all.iter().flat_map(|text| text.split(',')).map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+        all.iter()
+            .flat_map(|text| text.split(','))
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect()
     }
 
     /// Every value of a parameter as it stands.
@@ -194,7 +198,13 @@ mod tests {
 
     #[test]
     fn waits_are_read_and_held_to_a_minute() {
-        for (text, millis) in [("wait=30s", 30_000), ("wait=2", 2_000), ("wait=500ms", 500), ("wait=1h", 0), ("wait=9m", 60_000)] {
+        for (text, millis) in [
+            ("wait=30s", 30_000),
+            ("wait=2", 2_000),
+            ("wait=500ms", 500),
+            ("wait=1h", 0),
+            ("wait=9m", 60_000),
+        ] {
             let wait = Query::read(Some(text)).unwrap().wait();
             assert_eq!(wait.unwrap_or_default(), Duration::from_millis(millis), "{text}");
         }

@@ -165,7 +165,8 @@ impl Route {
 
     /// Takes a JSON body.
     pub(crate) fn body<T: JsonSchema>(mut self, example: &'static str) -> Self {
-        self.payload = Payload::Json { schema: SchemaGenerator::subschema_for::<T>, optional: false, example };
+        self.payload =
+            Payload::Json { schema: SchemaGenerator::subschema_for::<T>, optional: false, example };
         self
     }
 

@@ -40,7 +40,10 @@ async fn nothing_here(request: Request) -> Fail {
 async fn other_method(request: Request) -> Fail {
     let path: String = request.uri().path().chars().take(100).collect();
     let detail = format!("{} is not allowed at {path}", request.method());
-    Fail(Refusal::new(Code::MethodNotAllowed, detail).hint("the header Allow says what is; /api/v1/docs shows more"))
+    Fail(
+        Refusal::new(Code::MethodNotAllowed, detail)
+            .hint("the header Allow says what is; /api/v1/docs shows more"),
+    )
 }
 
 /// Routes that more than one face answers.
@@ -55,24 +58,38 @@ fn shared() -> Vec<Route> {
             .gives::<TaskView>(201, "The task is new. `Location` names it.")
             .gives::<TaskView>(200, "The task existed by its key.")
             .gives_raw(201, "text/event-stream", "With `?stream=true`: its events.")
-            .refuses(&[Code::UnknownKind, Code::IdempotencyConflict, Code::TaskDeleted, Code::TooLarge, Code::Forbidden]),
-        Route::get("/tasks/{id}/events", ("streams", "task_events", "Read or follow the events of a task"), events)
-            .number("after", "Events after this number.")
-            .text("types", "Types of events: a comma list of `task.completed`, `step.*`.")
-            .number("limit", "Events on the JSON page, at most 1000; 200 when not given.")
-            .flag("frames", "With SSE: passing frames, too.")
-            .header("Accept", "`text/event-stream` to follow.")
-            .header("Last-Event-ID", "With SSE: where to go on; wins over `after`.")
-            .gives::<EventPage>(200, "A page of events.")
-            .gives_raw(200, "text/event-stream", "The events as they come, ended after the terminal one.")
-            .gives_nothing(204, "With SSE: the task has ended, and there is nothing after this number.")
-            .refuses(&[Code::NotFound]),
-        Route::get("/tasks/{id}/events/ws", ("streams", "task_events_ws", "Follow a task over a WebSocket"), ws::task)
-            .number("after", "Events after this number.")
-            .text("types", "Types of events.")
-            .flag("frames", "Passing frames, too.")
-            .gives_nothing(101, "Each event is a text message; the server closes after the terminal one.")
-            .refuses(&[Code::NotFound]),
+            .refuses(&[
+                Code::UnknownKind,
+                Code::IdempotencyConflict,
+                Code::TaskDeleted,
+                Code::TooLarge,
+                Code::Forbidden,
+            ]),
+        Route::get(
+            "/tasks/{id}/events",
+            ("streams", "task_events", "Read or follow the events of a task"),
+            events,
+        )
+        .number("after", "Events after this number.")
+        .text("types", "Types of events: a comma list of `task.completed`, `step.*`.")
+        .number("limit", "Events on the JSON page, at most 1000; 200 when not given.")
+        .flag("frames", "With SSE: passing frames, too.")
+        .header("Accept", "`text/event-stream` to follow.")
+        .header("Last-Event-ID", "With SSE: where to go on; wins over `after`.")
+        .gives::<EventPage>(200, "A page of events.")
+        .gives_raw(200, "text/event-stream", "The events as they come, ended after the terminal one.")
+        .gives_nothing(204, "With SSE: the task has ended, and there is nothing after this number.")
+        .refuses(&[Code::NotFound]),
+        Route::get(
+            "/tasks/{id}/events/ws",
+            ("streams", "task_events_ws", "Follow a task over a WebSocket"),
+            ws::task,
+        )
+        .number("after", "Events after this number.")
+        .text("types", "Types of events.")
+        .flag("frames", "Passing frames, too.")
+        .gives_nothing(101, "Each event is a text message; the server closes after the terminal one.")
+        .refuses(&[Code::NotFound]),
         Route::get("/events", ("streams", "events", "Read or follow many streams at once"), feed)
             .text("after", "A cursor, or `now`; from the beginning when not given.")
             .text("task", "Tasks, by id: a comma list.")

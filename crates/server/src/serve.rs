@@ -1,6 +1,6 @@
 //! The server as a function.
 
-use crate::app::{App, Entrance, Options, stopped};
+use crate::app::{App, Entrance, Options, Shared, stopped};
 use crate::metrics::Metrics;
 use crate::routes;
 use crate::timed::Timed;
@@ -35,8 +35,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let options = Arc::new(options);
-    let app = App { control: control.clone(), options: options.clone(), metrics: Arc::default(), stopping };
+    let (max_connections, stop_timeout) = (options.max_connections, options.stop_timeout);
+    let app = App::new(Shared { control: control.clone(), options, metrics: Arc::default(), stopping });
     let entrance = Entrance { router: routes::router(app.clone()), app };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -47,7 +47,7 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() < options.max_connections => {
+            Ok((stream, _)) if connections.len() < max_connections => {
                 // Small answers must not wait for the acknowledgement of the ones before.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY");
@@ -56,7 +56,10 @@ pub async fn serve(
             }
             Ok(_) => {
                 entrance.app.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(connections = connections.len(), "a connection was turned away: there are too many");
+                tracing::warn!(
+                    connections = connections.len(),
+                    "a connection was turned away: there are too many"
+                );
             }
             Err(error) => {
                 // Out of file descriptors, mostly: others will be closed.
@@ -69,7 +72,7 @@ pub async fn serve(
     control.stop();
     stop.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(options.stop_timeout, all).await.is_err() {
+    if tokio::time::timeout(stop_timeout, all).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut off");
     }
     Ok(())

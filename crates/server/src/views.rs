@@ -35,7 +35,11 @@ pub(crate) fn task(shown: Shown) -> TaskView {
 
 /// A page of tasks.
 pub(crate) fn tasks(page: TaskPage) -> Page<TaskView> {
-    Page { items: page.items.into_iter().map(task).collect(), next_cursor: page.next_cursor, total: Some(page.total) }
+    Page {
+        items: page.items.into_iter().map(task).collect(),
+        next_cursor: page.next_cursor,
+        total: Some(page.total),
+    }
 }
 
 /// The end of a task.

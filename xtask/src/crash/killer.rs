@@ -28,18 +28,19 @@ struct Injected {
     database_kills: u64,
     starts: Vec<Duration>,
     files_checked: u64,
+    /// The whole run, without building the server.
+    took: Duration,
 }
 
 /// A run. Gives whether every promise was kept; an error means that nobody knows.
 pub(super) fn run(options: &Options) -> Result<bool> {
     let mut folder = tempfile::Builder::new().prefix("everloop-crash-").tempdir()?;
     folder.disable_cleanup(true);
-    let began = Instant::now();
     println!("{}", options.command());
     let result = in_folder(options, folder.path());
     let ended_well = match &result {
         Ok((injected, report)) => {
-            print(options, injected, report, began.elapsed());
+            print(options, injected, report);
             report.violations.is_empty()
         }
         Err(_) => false,
@@ -58,6 +59,7 @@ fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
         Engine::Postgres => Some(postgres::Guarded::start()?),
     };
     let rig = Rig::build(folder, database.as_ref().map(|database| database.url().to_owned()))?;
+    let began = Instant::now();
     let mut injected = Injected::default();
     let mut found = Vec::new();
     let mut running = rig.start()?;
@@ -102,6 +104,7 @@ fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
     let panics = log.lines().filter(|line| line.contains("panicked at"));
     found.extend(panics.map(|line| violation("server-panicked", line.to_owned())));
     report.violations.extend(found);
+    injected.took = began.elapsed();
     Ok((injected, report))
 }
 
@@ -183,7 +186,7 @@ impl Drop for Oracle {
     }
 }
 
-fn print(options: &Options, injected: &Injected, report: &Report, took: Duration) {
+fn print(options: &Options, injected: &Injected, report: &Report) {
     let figures = &report.figures;
     let states: Vec<String> = figures.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let slowest = injected.starts.iter().max().copied().unwrap_or_default();
@@ -197,6 +200,7 @@ fn print(options: &Options, injected: &Injected, report: &Report, took: Duration
     println!("tasks             {} ({}; {} poisoned)", figures.tasks, states.join(", "), figures.poisoned);
     println!("acknowledgements  {}, requests sent again {}", figures.acknowledgements, report.retries);
     println!("events            {}, steps recorded {}", figures.events, figures.steps);
+    println!("effects outside   {} ({} again after a kill)", figures.effects, figures.effects_in_doubt);
     println!("attempts lost     {}", figures.lost_attempts);
     println!(
         "followers         {}, events sent to them {}, reconnects {}",
@@ -210,7 +214,7 @@ fn print(options: &Options, injected: &Injected, report: &Report, took: Duration
     if options.engine == Engine::Sqlite {
         println!("file checked      {} times", injected.files_checked);
     }
-    println!("took              {:.1} s", took.as_secs_f64());
+    println!("took              {:.1} s", injected.took.as_secs_f64());
     println!("violations        {}", report.violations.len());
     for violation in &report.violations {
         println!("  {}: {}", violation.name, violation.what);

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// The name of the input that some tasks wait for.
 pub(crate) const INPUT: &str = "go";
 
+/// The name of the one step of a task of kind `http`.
+pub(crate) const REQUEST: &str = "request";
+
 /// All tasks of a seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -17,6 +20,11 @@ pub(crate) struct Plan {
 pub(crate) enum Course {
     /// Nothing.
     Straight,
+    /// Its one step is a request to where effects happen, answered after a time.
+    Effect {
+        /// That time.
+        delay_ms: u64,
+    },
     /// A step fails in so many tries and then succeeds.
     Retried(u32),
     /// A step fails more often than the task is tried.
@@ -89,13 +97,14 @@ impl Plan {
     /// The task with this number.
     pub(crate) fn task(self, n: u64) -> Scripted {
         let mut dice = Dice::new(self.seed, "task", n);
-        let course = match dice.between(1, 12) {
+        let course = match dice.between(1, 15) {
             1..=4 => Course::Straight,
             5 | 6 => Course::Retried(u32::try_from(dice.between(1, 2)).unwrap_or(1)),
             7 => Course::Dead,
             8 | 9 => Course::Input { early: dice.one_in(2) },
             10 | 11 => Course::Paused,
-            _ => Course::Cancelled,
+            12 => Course::Cancelled,
+            _ => Course::Effect { delay_ms: dice.between(0, 80) },
         };
         // Some tasks are quick, some are there long enough for a kill to cut them.
         let long = dice.one_in(2) || matches!(course, Course::Paused | Course::Cancelled);
@@ -104,9 +113,13 @@ impl Plan {
         let fail_attempts = match course {
             Course::Retried(tries) => tries,
             Course::Dead => 100,
-            Course::Straight | Course::Input { .. } | Course::Paused | Course::Cancelled => 0,
+            Course::Straight
+            | Course::Effect { .. }
+            | Course::Input { .. }
+            | Course::Paused
+            | Course::Cancelled => 0,
         };
-        let steps = (1..=steps)
+        let mut steps: Vec<Step> = (1..=steps)
             .map(|at| Step {
                 name: format!("s{at}"),
                 duration_ms: dice.between(0, longest),
@@ -114,6 +127,9 @@ impl Plan {
                 fail_attempts: if at == failing { fail_attempts } else { 0 },
             })
             .collect();
+        if let Course::Effect { .. } = course {
+            steps = vec![Step { name: REQUEST.to_owned(), duration_ms: 0, events: 0, fail_attempts: 0 }];
+        }
         let following = match dice.between(1, 3) {
             1 => Following::No,
             2 => Following::All,
@@ -133,15 +149,28 @@ impl Plan {
 }
 
 impl Scripted {
-    /// The request that submits it: the same bytes every time.
-    pub(crate) fn request(&self) -> String {
+    /// The request that submits it: the same bytes every time. Effects happen at a port of this machine.
+    pub(crate) fn request(&self, effects_port: u16) -> String {
         let steps: Vec<Value> = self.steps.iter().map(Step::json).collect();
         let mut input = json!({ "steps": steps });
         match self.course {
             Course::Input { .. } => input["wait_for_input"] = json!(INPUT),
-            Course::Straight | Course::Retried(_) | Course::Dead | Course::Paused | Course::Cancelled => {
-                input["result"] = self.result();
-            }
+            Course::Straight
+            | Course::Effect { .. }
+            | Course::Retried(_)
+            | Course::Dead
+            | Course::Paused
+            | Course::Cancelled => input["result"] = self.result(),
+        }
+        if let Course::Effect { delay_ms } = self.course {
+            let host = format!("127.0.0.1:{effects_port}");
+            let url = format!("http://{host}/effect/{}/{delay_ms}", self.n);
+            let profile = json!({ "hosts": [host] });
+            let request = json!({
+                "kind": "http", "key": self.key, "input": { "method": "PUT", "url": url },
+                "policy": { "profile": profile }
+            });
+            return request.to_string();
         }
         let retry = json!({ "max_tries": self.max_tries, "initial_ms": 50, "max_ms": 200 });
         let request =
@@ -194,8 +223,8 @@ mod tests {
                 seen.push(course);
             }
         }
-        assert_eq!(seen.len(), 6);
+        assert_eq!(seen.len(), 7);
         assert_eq!(plan.number("crash-8-1"), None);
-        assert_ne!(plan.task(1).request(), Plan::new(8).task(1).request());
+        assert_ne!(plan.task(1).request(80), Plan::new(8).task(1).request(80));
     }
 }

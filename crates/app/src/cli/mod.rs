@@ -37,7 +37,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let is_run = arguments.get(1).is_some_and(|first| first == "run");
     let outcome = match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(cli),
-        Err(error) => usage::explain(&error),
+        Err(error) => usage::explain(&error, arguments),
     };
     let code = match outcome {
         Ok(exit) => exit.code(),

@@ -128,7 +128,8 @@ impl Place {
                 let tail = &rest[at + prefix.len()..];
                 let length = tail.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tail.len());
                 // A placeholder is no id.
-                let is_real = length == 26 || (prefix != "task_" && length > 0 && tail != "7420");
+                let is_port = prefix != "task_" && length > 0 && &tail[..length] != "7420";
+                let is_real = length == 26 || is_port;
                 out.push_str(&rest[..at]);
                 out.push_str(if is_real { word } else { &rest[at..at + prefix.len() + length] });
                 rest = tail[length..].to_owned();
@@ -141,7 +142,18 @@ impl Place {
 
 /// Runs a command to its end.
 pub(crate) fn said(command: &mut Command) -> Said {
-    let output = command.output().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let (ended, waiting) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        // A command that goes on for too long is a failure, not a test that hangs.
+        if waiting.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watchdog.join().unwrap();
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

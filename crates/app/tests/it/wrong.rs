@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 fn check(place: &Place, cases: &[(&[&str], Expect)]) {
     for (arguments, wanted) in cases {
         let said = place.run(arguments);
-        assert_eq!(said.out, "", "{arguments:?}: what is wrong is no data");
+        assert_eq!(said.out, "", "{arguments:?} {said:?}: what is wrong is no data");
         wanted.assert_eq(&format!("exit {}\n{}", said.code, place.redact(&said.err)));
     }
 }
@@ -104,13 +104,13 @@ fn without_a_server() {
             exit 2
             error: --input is not JSON that can be stored
               cause: $: this is not JSON: the name of a member was expected, in double quotes (byte 1)
-              hint: put texts into double quotes and the whole into single ones: --input '{"name": "value"}'
+              hint: put texts into double quotes and the whole into single ones: '{"name": "value"}'
         "#]]),
         (&["task", "start", "mock", "--input", "{\"a\":1,\"a\":2}"], expect![[r#"
             exit 2
             error: --input is not JSON that can be stored
               cause: $.a: the object has this member twice; keep one of them (byte 7)
-              hint: put texts into double quotes and the whole into single ones: --input '{"name": "value"}'
+              hint: change the value there, or send it as a text
         "#]]),
         (&["task", "start", "mock", "--input-file", "none.json"], expect![[r#"
             exit 2
@@ -125,18 +125,21 @@ fn without_a_server() {
         "#]]),
         (&["task", "start", "mock", "--wait", "5"], expect![[r#"
             exit 2
-            error: invalid value '5' for '--wait <TIME>': a time is a number and ms, s, m, h or d, such as 30s
-              hint: everloop --help
+            error: invalid value '5' for '--wait <TIME>'
+              cause: a time is a number and ms, s, m, h or d, such as 30s
+              hint: everloop task start --help
         "#]]),
         (&["task", "start", "mock", "--priority", "101"], expect![[r#"
             exit 2
-            error: invalid value '101' for '--priority <PRIORITY>': 101 is not in -100..=100
-              hint: everloop --help
+            error: invalid value '101' for '--priority <PRIORITY>'
+              cause: 101 is not in -100..=100
+              hint: everloop task start --help
         "#]]),
         (&["task", "start", "mock", "--tries", "0"], expect![[r#"
             exit 2
-            error: invalid value '0' for '--tries <N>': 0 is not in 1..=4294967295
-              hint: everloop --help
+            error: invalid value '0' for '--tries <N>'
+              cause: 0 is not in 1..=4294967295
+              hint: everloop task start --help
         "#]]),
         (&["task", "start", "mock", "--label", "team"], expect![[r#"
             exit 2
@@ -159,8 +162,8 @@ fn without_a_server() {
         (&["task", "start", "mock", "--on-unknown", "pray"], expect![[r#"
             exit 2
             error: invalid value 'pray' for '--on-unknown <WHAT>'
-              cause: [possible values: rerun, verify, ask, fail]
-              hint: everloop --help
+              cause: it is one of rerun, verify, ask, fail
+              hint: everloop task start --help
         "#]]),
         (&["task", "start", "mock", "--wait", "5s", "--follow"], expect![[r#"
             exit 2
@@ -179,8 +182,9 @@ fn without_a_server() {
         "#]]),
         (&["task", "list", "--limit", "0"], expect![[r#"
             exit 2
-            error: invalid value '0' for '--limit <N>': 0 is not in 1..=4294967295
-              hint: everloop --help
+            error: invalid value '0' for '--limit <N>'
+              cause: 0 is not in 1..=4294967295
+              hint: everloop task list --help
         "#]]),
         (&["task", "follow", "x", "--after", "-1"], expect![[r#"
             exit 2
@@ -196,7 +200,7 @@ fn without_a_server() {
             exit 2
             error: the input is not JSON that can be stored
               cause: $: this is not JSON: the name of a member was expected, in double quotes (byte 1)
-              hint: put texts into double quotes and the whole into single ones: the input '{"name": "value"}'
+              hint: put texts into double quotes and the whole into single ones: '{"name": "value"}'
         "#]]),
         (&["task", "decide", "x", "y"], expect![[r#"
             exit 2
@@ -253,7 +257,7 @@ fn without_a_server() {
         (&["completions", "tcsh"], expect![[r#"
             exit 2
             error: invalid value 'tcsh' for '<SHELL>'
-              cause: [possible values: bash, elvish, fish, powershell, zsh]
+              cause: it is one of bash, elvish, fish, powershell, zsh
               hint: did you mean zsh?
         "#]]),
         (&["config", "shwo"], expect![[r#"
@@ -270,7 +274,7 @@ fn without_a_server() {
         (&["run", "ls"], expect![[r#"
             exit 125
             error: unexpected argument 'ls' found
-              hint: everloop run --help
+              hint: the command comes after two dashes: everloop run -- ls
         "#]]),
         (&["run", "--env", "NOT_SET", "--", "true"], expect![[r#"
             exit 125
@@ -286,14 +290,15 @@ fn without_a_server() {
         "#]]),
         (&["run", "--timeout", "soon", "--", "true"], expect![[r#"
             exit 125
-            error: invalid value 'soon' for '--timeout <TIME>': a time is a number and ms, s, m, h or d, such as 30s
-              hint: everloop --help
+            error: invalid value 'soon' for '--timeout <TIME>'
+              cause: a time is a number and ms, s, m, h or d, such as 30s
+              hint: everloop run --help
         "#]]),
         (&["dev", "--listen", "7420"], expect![[r#"
             exit 2
             error: --listen is not right
               cause: "7420" was given; listen is where a server listens
-              hint: it has to be an address and a port, such as 127.0.0.1:[PORT]
+              hint: it has to be an address and a port, such as 127.0.0.1:7420
         "#]]),
         (&["dev", "--listen", "0.0.0.0:0"], expect![[r#"
             exit 5
@@ -324,21 +329,83 @@ fn without_a_server() {
               cause: --database-url holds one, and everybody on this machine can read it in the list of processes
               hint: put the address into EVERLOOP_DATABASE_URL, or the password into the file that PGPASSFILE names
         "#]]),
-        (&["serve"], expect![[""]]),
-        (&["dev", "--config", "none.toml"], expect![[""]]),
-        (&["dev", "--config", "unknown.toml"], expect![[""]]),
-        (&["dev", "--config", "secret.toml"], expect![[""]]),
-        (&["dev", "--config", "broken.toml"], expect![[""]]),
-        (&["--url", "ftp://x", "task", "list"], expect![[""]]),
-        (&["task", "list", "--api-key-file", "none"], expect![[""]]),
-        (&["task", "list", "--url", "http://127.0.0.1:1"], expect![[""]]),
-        (&["task", "list"], expect![[""]]),
-        (&["worker"], expect![[""]]),
-        (&["worker", "--slots", "0"], expect![[""]]),
-        (&["demo", "--seed", "x"], expect![[""]]),
-        (&["run", "--url", "http://127.0.0.1:1", "--", "true"], expect![[""]]),
+        (&["dev", "--config", "none.toml"], expect![[r#"
+            exit 2
+            error: the configuration file none.toml can't be read
+              cause: No such file or directory (os error 2)
+              hint: name another one with --config, or leave it out
+        "#]]),
+        (&["dev", "--config", "unknown.toml"], expect![[r#"
+            exit 2
+            error: there is no setting "lisen"
+              cause: it stands in unknown.toml
+              hint: did you mean listen?
+        "#]]),
+        (&["dev", "--config", "secret.toml"], expect![[r#"
+            exit 2
+            error: api_key may not stand in secret.toml
+              cause: it is a secret, and this file is for everybody's eyes
+              hint: put it into a file of its own and name that one with api_key_file, or set EVERLOOP_API_KEY
+        "#]]),
+        (&["dev", "--config", "broken.toml"], expect![[r#"
+            exit 2
+            error: broken.toml is not TOML
+              cause: line 2: key with no value, expected `=`
+              hint: a line looks like this: listen = "127.0.0.1:7420"
+        "#]]),
+        (&["--url", "ftp://x", "task", "list"], expect![[r#"
+            exit 2
+            error: --url is not right
+              cause: "ftp://x" was given; url is the server that clients talk to
+              hint: it has to be the address of a server, such as http://127.0.0.1:7420
+        "#]]),
+        (&["task", "list", "--api-key-file", "none"], expect![[r#"
+            exit 2
+            error: the key file none can't be read
+              cause: No such file or directory (os error 2)
+              hint: name a file with an API key in it: --api-key-file FILE, or set EVERLOOP_API_KEY
+        "#]]),
+        (&["task", "list", "--url", "http://127.0.0.1:1"], expect![[r#"
+            exit 6
+            error: no Everloop server answers at http://127.0.0.1:[PORT]
+              cause: Connection refused
+              hint: start one with: everloop dev
+                    or name one with --url or EVERLOOP_URL
+        "#]]),
+        (&["task", "list"], expect![[r#"
+            exit 6
+            error: no Everloop server is running
+              cause: none keeps its files in .everloop
+              hint: start one with: everloop dev --data-dir .everloop
+                    or name another with --url
+        "#]]),
+        (&["worker"], expect![[r#"
+            exit 6
+            error: no Everloop server is running
+              cause: none keeps its files in .everloop
+              hint: start one with: everloop dev --data-dir .everloop
+                    or name another with --url
+        "#]]),
+        (&["worker", "--slots", "0"], expect![[r#"
+            exit 2
+            error: invalid value '0' for '--slots <N>'
+              cause: 0 is not in 1..=1000
+              hint: everloop worker --help
+        "#]]),
+        (&["demo", "--seed", "x"], expect![[r#"
+            exit 2
+            error: invalid value 'x' for '--seed <SEED>'
+              cause: invalid digit found in string
+              hint: everloop demo --help
+        "#]]),
+        (&["run", "--url", "http://127.0.0.1:1", "--", "true"], expect![[r#"
+            exit 125
+            error: no Everloop server answers at http://127.0.0.1:[PORT]
+              cause: Connection refused
+              hint: start one with: everloop dev
+                    or name one with --url or EVERLOOP_URL
+        "#]]),
     ]);
-    assert_eq!(std::fs::read_dir(place.here()).unwrap().count(), 5, "nothing was made");
 }
 
 #[test]
@@ -394,23 +461,107 @@ fn refused_by_a_server() {
               cause: key: must be 1 to 200 characters, without control characters (invalid_request)
               hint: everloop explain invalid_request
         "#]]),
-        (&["task", "start", "mock", "--key", "ended"], expect![[""]]),
-        (&["task", "cancel", "key:ended"], expect![[""]]),
-        (&["task", "pause", "key:ended"], expect![[""]]),
-        (&["task", "resume", "key:ended"], expect![[""]]),
-        (&["task", "input", "key:ended", "go"], expect![[""]]),
-        (&["task", "decide", "key:ended", "ask#1", "yes"], expect![[""]]),
-        (&["task", "fork", "key:ended", "--from-step", "none"], expect![[""]]),
-        (&["task", "output", "key:waits"], expect![[""]]),
-        (&["task", "receipt", "key:waits"], expect![[""]]),
-        (&["task", "fork", "key:waits", "--key", "ended"], expect![[""]]),
-        (&["dead-letters", "redrive", "key:ended"], expect![[""]]),
-        (&["task", "list", "--parent", "x"], expect![[""]]),
-        (&["task", "start", "shell"], expect![[""]]),
-        (&["task", "start", "shell", "--input", "{}"], expect![[""]]),
-        (&["task", "start", "http", "--input", "{\"url\":\"http://example.com/\"}"], expect![[""]]),
-        (&["task", "start", "mock", "--after", "task_01h2xcejqtf2nbrexx3vqjhp41"], expect![[""]]),
-        (&["dev"], expect![[""]]),
+        (&["task", "start", "mock", "--key", "ended", "--input", "{}"], expect![[r#"
+            exit 5
+            error: the key was used for another request
+              cause: the key stands for task [TASK], which was submitted with another request (idempotency_conflict)
+              hint: use another key, or send the same request
+        "#]]),
+        (&["task", "cancel", "key:ended"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be cancelled (illegal_transition)
+              hint: the task has ended: nothing is left to cancel
+        "#]]),
+        (&["task", "pause", "key:ended"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be paused (illegal_transition)
+              hint: only a task that is live and not being cancelled can be paused
+        "#]]),
+        (&["task", "resume", "key:ended"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be resumed (illegal_transition)
+              hint: only a paused task can be resumed
+        "#]]),
+        (&["task", "input", "key:ended", "go"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be sent an input (illegal_transition)
+              hint: the task has ended: fork it to go on
+        "#]]),
+        (&["task", "decide", "key:ended", "ask#1", "yes"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be decided about (illegal_transition)
+              hint: the task has ended
+        "#]]),
+        (&["task", "fork", "key:ended", "--from-step", "none"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: from_step: is not a step of the task; it has recorded none (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["task", "output", "key:waits"], expect![[r#"
+            exit 5
+            error: the task has not finished
+              cause: task [TASK] is waiting (not_finished)
+              hint: wait for its end: GET /api/v1/tasks/[TASK]?wait=60s
+        "#]]),
+        (&["task", "receipt", "key:waits"], expect![[r#"
+            exit 5
+            error: the task has not finished
+              cause: task [TASK] is waiting (not_finished)
+              hint: wait for its end: GET /api/v1/tasks/[TASK]?wait=60s
+        "#]]),
+        (&["task", "fork", "key:waits", "--key", "ended"], expect![[r#"
+            exit 5
+            error: the key was used for another request
+              cause: the key stands for task [TASK], which was submitted with another request (idempotency_conflict)
+              hint: use another key, or send the same request
+        "#]]),
+        (&["dead-letters", "redrive", "key:ended"], expect![[r#"
+            exit 5
+            error: the state of the task does not allow this
+              cause: task [TASK] is completed and can't be redriven (illegal_transition)
+              hint: only a failed or cancelled task is redriven; any task can be forked
+        "#]]),
+        (&["task", "list", "--parent", "x"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: parent: must be the id of a task (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["task", "start", "shell"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: input: needed: {"argv": ["echo", "hello"]} (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["task", "start", "shell", "--input", "{}"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: input: give argv (a list) or script (a text) (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["task", "start", "http", "--input", "{\"url\":\"http://example.com/\"}"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: policy.profile.hosts: host example.com is not granted: add "example.com" to policy.profile.hosts (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["task", "start", "mock", "--after", "task_01h2xcejqtf2nbrexx3vqjhp41"], expect![[r#"
+            exit 5
+            error: the request is not valid
+              cause: depends_on[0].task: there is no task [TASK]: submit the prerequisite first (invalid_request)
+              hint: everloop explain invalid_request
+        "#]]),
+        (&["dev"], expect![[r#"
+            exit 5
+            error: another process (pid 32227 at http://127.0.0.1:[PORT]) has .everloop/everloop.db
+              hint: use the server that runs, stop it, or choose another folder with --data-dir
+        "#]]),
     ]);
 }
 
@@ -422,4 +573,16 @@ fn misspelt_variables_are_found() {
     assert!(said.err.contains("did you mean EVERLOOP_LISTEN?"), "{said:?}");
     let cluster = crate::harness::said(place.command(&["config", "show"]).env("EVERLOOP_PORT_7420_TCP", "x"));
     assert_eq!(cluster.code, 0, "names that a cluster manager gives are no mistake");
+}
+
+#[test]
+fn serve_needs_a_folder() {
+    let place = Place::new();
+    let said = crate::harness::said(place.command(&["serve"]).env_remove("EVERLOOP_DATA_DIR"));
+    expect![[r#"
+        exit 2
+        error: serve needs a folder for its files
+          cause: only dev mode has a default, the folder .everloop here
+          hint: everloop serve --data-dir /var/lib/everloop
+    "#]].assert_eq(&format!("exit {}\n{}", said.code, said.err));
 }

@@ -104,9 +104,9 @@ fn field_and_message(path: &str, said: &str) -> (String, String) {
         message.truncate(start);
         message.push_str("expected an object");
     }
-    let message = message.strip_prefix("invalid type: ").map_or(message.clone(), |rest| {
-        format!("has the wrong type: {rest}")
-    });
+    let message = message
+        .strip_prefix("invalid type: ")
+        .map_or(message.clone(), |rest| format!("has the wrong type: {rest}"));
     (field, message)
 }
 
@@ -126,13 +126,21 @@ mod tests {
     fn what_is_wrong_is_said_with_its_path() {
         for (text, field, part) in [
             (r#"{"kidn":"mock"}"#, "kidn", "did you mean `kind`?"),
-            (r#"{"kind":"mock","policy":{"retry":{"max_trys":1}}}"#, "policy.retry.max_trys", "did you mean `max_tries`?"),
+            (
+                r#"{"kind":"mock","policy":{"retry":{"max_trys":1}}}"#,
+                "policy.retry.max_trys",
+                "did you mean `max_tries`?",
+            ),
             (r#"{"input":1}"#, "kind", "is required"),
             (r#"{"kind":5}"#, "kind", "has the wrong type: integer `5`, expected a string"),
             (r#"{"kind":"mock","policy":[]}"#, "policy", "expected an object"),
             (r#"{"kind":"mock","policy":{"retry":[1,2,3]}}"#, "policy.retry", "expected an object"),
             (r#"["mock"]"#, "$", "expected an object"),
-            (r#"{"kind":"mock","depends_on":[{"task":"x"}]}"#, "depends_on[0].task", "not an id of the form task_"),
+            (
+                r#"{"kind":"mock","depends_on":[{"task":"x"}]}"#,
+                "depends_on[0].task",
+                "not an id of the form task_",
+            ),
             (r#"{"kind":"mock","policy":{"children":"eat"}}"#, "policy.children", "unknown variant `eat`"),
         ] {
             let (code, at, message) = refused(text);
@@ -144,7 +152,9 @@ mod tests {
 
     #[test]
     fn what_has_no_canonical_form_is_refused_first() {
-        for (text, path) in [(r#"{"kind":"a","kind":"b"}"#, "$.kind"), (r#"{"input":{"a":[1e999]}}"#, "$.input.a[0]")] {
+        for (text, path) in
+            [(r#"{"kind":"a","kind":"b"}"#, "$.kind"), (r#"{"input":{"a":[1e999]}}"#, "$.input.a[0]")]
+        {
             assert_eq!(refused(text).0, Code::NotCanonical);
             assert_eq!(refused(text).1, path);
         }

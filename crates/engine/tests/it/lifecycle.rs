@@ -380,3 +380,22 @@ async fn tasks_that_were_claimed_for_a_request_that_had_ended_go_to_the_next_one
         h.complete(worker, &claimed).await;
     }
 }
+
+#[tokio::test]
+async fn a_digest_follows_every_tenth_event() {
+    let h = Harness::over(memory(), 10);
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    for batch in 1..=4 {
+        let steps = (1..=8).map(|n| step(&format!("s#{}", batch * 10 + n))).collect();
+        h.write(worker, &claimed, batch, steps, None).await.unwrap();
+    }
+    h.write(worker, &claimed, 5, Vec::new(), Some(AttemptEnd::Completed { result: json("1") })).await.unwrap();
+    let kinds = h.kinds(task);
+    // 35 events of its own, the verifier has held each digest against the chain.
+    assert_eq!(kinds.iter().filter(|kind| *kind != "digest").count(), 35);
+    let digests: Vec<_> = kinds.iter().enumerate().filter(|(_, kind)| *kind == "digest").map(|(n, _)| n + 1).collect();
+    assert_eq!(digests, [11, 22, 33]);
+    assert_eq!(kinds.last().unwrap(), "task.completed");
+}

@@ -13,7 +13,8 @@ use everloop_types::id::RequestId;
 use std::sync::LazyLock;
 
 static JSON: LazyLock<String> = LazyLock::new(|| {
-    let mut text = serde_json::to_string_pretty(&openapi::document(&crate::routes::table())).unwrap_or_default();
+    let mut text =
+        serde_json::to_string_pretty(&openapi::document(&crate::routes::table())).unwrap_or_default();
     text.push('\n');
     text
 });
@@ -27,12 +28,18 @@ pub(crate) fn json() -> String {
 /// The routes of this face.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/openapi.json", ("docs", "openapi_json", "Get this document"), as_json)
-            .gives_raw(200, "application/json", "OpenAPI 3.1."),
+        Route::get("/openapi.json", ("docs", "openapi_json", "Get this document"), as_json).gives_raw(
+            200,
+            "application/json",
+            "OpenAPI 3.1.",
+        ),
         Route::get("/openapi.yaml", ("docs", "openapi_yaml", "Get this document as YAML"), as_yaml)
             .gives_raw(200, "application/yaml", "OpenAPI 3.1."),
-        Route::get("/docs", ("docs", "docs", "Read this document and try it"), show)
-            .gives_raw(200, "text/html", "A page that needs nothing from elsewhere."),
+        Route::get("/docs", ("docs", "docs", "Read this document and try it"), show).gives_raw(
+            200,
+            "text/html",
+            "A page that needs nothing from elsewhere.",
+        ),
     ]
 }
 

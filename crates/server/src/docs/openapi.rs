@@ -10,8 +10,14 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Codes that every route can refuse with.
-const ALWAYS: &[Code] =
-    &[Code::InvalidRequest, Code::Unauthorized, Code::Forbidden, Code::Overloaded, Code::StorageUnavailable, Code::Internal];
+const ALWAYS: &[Code] = &[
+    Code::InvalidRequest,
+    Code::Unauthorized,
+    Code::Forbidden,
+    Code::Overloaded,
+    Code::StorageUnavailable,
+    Code::Internal,
+];
 
 /// What the groups of routes are about, in their order.
 const TAGS: &[(&str, &str)] = &[
@@ -141,9 +147,8 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
 fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> Value {
     let mut responses: BTreeMap<String, Value> = BTreeMap::new();
     for answer in &route.answers {
-        let entry = responses
-            .entry(answer.status.to_string())
-            .or_insert_with(|| json!({"description": answer.what}));
+        let entry =
+            responses.entry(answer.status.to_string()).or_insert_with(|| json!({"description": answer.what}));
         if !answer.media_type.is_empty() {
             let content = match answer.schema {
                 Some(of) => json!({"schema": schema(generator, of)}),
@@ -152,7 +157,8 @@ fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             if entry.get("content").is_none() {
                 entry["content"] = json!({});
             } else {
-                let description = format!("{} {}", entry["description"].as_str().unwrap_or_default(), answer.what);
+                let description =
+                    format!("{} {}", entry["description"].as_str().unwrap_or_default(), answer.what);
                 entry["description"] = Value::String(description);
             }
             entry["content"][answer.media_type] = content;

@@ -14,9 +14,12 @@ fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Object(map) if !map.is_empty() => None,
         Value::Array(items) if !items.is_empty() => None,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            Some(value.to_string())
-        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => Some(value.to_string()),
     }
 }
 

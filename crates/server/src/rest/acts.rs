@@ -19,10 +19,14 @@ const NOT_NOW: &[Code] = &[Code::NotFound, Code::IllegalTransition];
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::post("/tasks/{id}/pause", ("tasks", "pause_task", "Let a task stand still at its next step"), pause)
-            .optional_body::<PauseRequest>(r#"{"reason":"looking at it"}"#)
-            .gives::<TaskView>(200, "The task as it is now; nothing changes for a paused one.")
-            .refuses(NOT_NOW),
+        Route::post(
+            "/tasks/{id}/pause",
+            ("tasks", "pause_task", "Let a task stand still at its next step"),
+            pause,
+        )
+        .optional_body::<PauseRequest>(r#"{"reason":"looking at it"}"#)
+        .gives::<TaskView>(200, "The task as it is now; nothing changes for a paused one.")
+        .refuses(NOT_NOW),
         Route::post("/tasks/{id}/resume", ("tasks", "resume_task", "Let a paused task go on"), resume)
             .optional_body::<ResumeRequest>("{}")
             .gives::<TaskView>(200, "The task as it is now.")
@@ -39,17 +43,25 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<DecisionRequest>(r#"{"id":"approve#1","decision":"yes","note":"looks good"}"#)
             .gives::<TaskView>(200, "The task as it is now.")
             .refuses(&[Code::NotFound, Code::IllegalTransition, Code::AlreadyDecided]),
-        Route::post("/tasks/{id}/fork", ("tasks", "fork_task", "Begin a new task with recorded steps of this one"), fork)
-            .header("Idempotency-Key", "Makes the retry of this very request known.")
-            .optional_body::<ForkRequest>(r#"{"from_step":"report#1"}"#)
-            .gives::<TaskView>(201, "The new task. `Location` names it.")
-            .gives::<TaskView>(200, "The fork existed by its key.")
-            .refuses(&[Code::NotFound, Code::IdempotencyConflict]),
-        Route::post("/dead-letters/{id}/redrive", ("tasks", "redrive", "Try a failed task again, as a fork with all that succeeded"), redrive)
-            .header("Idempotency-Key", "Makes the retry of this very request known.")
-            .gives::<TaskView>(201, "The new task. `Location` names it.")
-            .gives::<TaskView>(200, "The fork existed by its key.")
-            .refuses(NOT_NOW),
+        Route::post(
+            "/tasks/{id}/fork",
+            ("tasks", "fork_task", "Begin a new task with recorded steps of this one"),
+            fork,
+        )
+        .header("Idempotency-Key", "Makes the retry of this very request known.")
+        .optional_body::<ForkRequest>(r#"{"from_step":"report#1"}"#)
+        .gives::<TaskView>(201, "The new task. `Location` names it.")
+        .gives::<TaskView>(200, "The fork existed by its key.")
+        .refuses(&[Code::NotFound, Code::IdempotencyConflict]),
+        Route::post(
+            "/dead-letters/{id}/redrive",
+            ("tasks", "redrive", "Try a failed task again, as a fork with all that succeeded"),
+            redrive,
+        )
+        .header("Idempotency-Key", "Makes the retry of this very request known.")
+        .gives::<TaskView>(201, "The new task. `Location` names it.")
+        .gives::<TaskView>(200, "The fork existed by its key.")
+        .refuses(NOT_NOW),
     ]
 }
 

@@ -5,9 +5,7 @@ use crate::call::Call;
 use crate::route::Route;
 use crate::views;
 use axum::body::Body;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use axum::http::{Response, StatusCode};
 use everloop_api::system::BlobView;
 use everloop_types::error::Code;
@@ -22,7 +20,11 @@ pub(super) fn routes() -> Vec<Route> {
             .gives::<BlobView>(201, "Send this in place of the value. Equal bytes have one id.")
             .refuses(&[Code::TooLarge]),
         Route::get("/blobs/{blob}", ("blobs", "get_blob", "Get the bytes of a blob"), get)
-            .gives_raw(200, "application/octet-stream", "The bytes, with the media type that they were put with.")
+            .gives_raw(
+                200,
+                "application/octet-stream",
+                "The bytes, with the media type that they were put with.",
+            )
             .refuses(&[Code::NotFound]),
     ]
 }

@@ -22,10 +22,17 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<BatchRequest>(r#"{"tasks":[{"kind":"mock"},{"kind":"mock","key":"digest-2"}]}"#)
             .gives::<BatchAnswer>(200, "What became of each, in the order of the request.")
             .refuses(&[Code::TooLarge]),
-        Route::post("/tasks/bulk", ("tasks", "bulk", "Cancel, pause, resume or redrive tasks by filter"), bulk)
-            .body::<BulkRequest>(r#"{"act":"cancel","filter":{"labels":{"team":"docs"}},"expect":2}"#)
-            .gives::<BulkAnswer>(200, "How many match, and what was done. Without `expect` they are only counted.")
-            .refuses(&[Code::PreconditionFailed]),
+        Route::post(
+            "/tasks/bulk",
+            ("tasks", "bulk", "Cancel, pause, resume or redrive tasks by filter"),
+            bulk,
+        )
+        .body::<BulkRequest>(r#"{"act":"cancel","filter":{"labels":{"team":"docs"}},"expect":2}"#)
+        .gives::<BulkAnswer>(
+            200,
+            "How many match, and what was done. Without `expect` they are only counted.",
+        )
+        .refuses(&[Code::PreconditionFailed]),
     ]
 }
 
@@ -40,13 +47,15 @@ async fn batch(mut call: Call) -> Answer {
     let header_key = call.header_key()?;
     let trace = call.trace();
     let (request, text) = call.body::<BatchRequest>().await?.canonical()?;
-    let sent: Sent = text.parse().map_err(|error| Refusal::field("tasks", format!("can't be read again: {error}")))?;
+    let sent: Sent =
+        text.parse().map_err(|error| Refusal::field("tasks", format!("can't be read again: {error}")))?;
     let tasks = request.tasks.into_iter().zip(sent.tasks).enumerate().map(|(i, (task, sent))| {
         let header_key = header_key.as_ref().map(|key| format!("{key}#{i}"));
         new_task(task, Some(sent), header_key, trace.clone())
     });
     let outcomes = call.control().submit_batch(&call.caller, tasks.collect()).await?;
-    let mut answer = BatchAnswer { created: 0, existing: 0, refused: 0, outcomes: Vec::with_capacity(outcomes.len()) };
+    let mut answer =
+        BatchAnswer { created: 0, existing: 0, refused: 0, outcomes: Vec::with_capacity(outcomes.len()) };
     let now = call.control().now();
     let id = call.header(everloop_api::REQUEST_ID_HEADER)?.unwrap_or_default().to_owned();
     for outcome in outcomes {

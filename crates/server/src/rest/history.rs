@@ -12,8 +12,8 @@ use everloop_api::history::{
 };
 use everloop_api::page::Page;
 use everloop_types::error::Code;
-use everloop_types::event::Level;
 use everloop_types::error::Refusal;
+use everloop_types::event::Level;
 
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
@@ -23,30 +23,58 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/tasks/{id}/output", ("history", "task_output", "Get what a task gave"), output)
             .gives::<OutputView>(200, "Its result, or how it failed.")
             .refuses(unfinished),
-        Route::get("/tasks/{id}/progress", ("history", "task_progress", "Get how far a task has got"), progress)
-            .gives::<ProgressView>(200, "In its own units, and in percent where it gave both.")
-            .refuses(missing),
-        Route::get("/tasks/{id}/control-state", ("history", "task_control_state", "Get who wants what of a task"), course)
-            .gives::<ControlState>(200, "Its state, the last change of its course, and what can be asked of it.")
-            .refuses(missing),
-        Route::get("/tasks/{id}/receipt", ("history", "task_receipt", "Get the signed receipt of a finished task"), receipt)
-            .gives::<ReceiptView>(200, "A JWS, and what is signed in it.")
-            .refuses(unfinished),
-        Route::get("/tasks/{id}/export", ("history", "export_task", "Export a task's stream for `everloop verify`"), export)
-            .gives_raw(200, "application/x-ndjson", "A line per event, the receipt last; the anchor first where the stream was trimmed.")
-            .refuses(missing),
+        Route::get(
+            "/tasks/{id}/progress",
+            ("history", "task_progress", "Get how far a task has got"),
+            progress,
+        )
+        .gives::<ProgressView>(200, "In its own units, and in percent where it gave both.")
+        .refuses(missing),
+        Route::get(
+            "/tasks/{id}/control-state",
+            ("history", "task_control_state", "Get who wants what of a task"),
+            course,
+        )
+        .gives::<ControlState>(200, "Its state, the last change of its course, and what can be asked of it.")
+        .refuses(missing),
+        Route::get(
+            "/tasks/{id}/receipt",
+            ("history", "task_receipt", "Get the signed receipt of a finished task"),
+            receipt,
+        )
+        .gives::<ReceiptView>(200, "A JWS, and what is signed in it.")
+        .refuses(unfinished),
+        Route::get(
+            "/tasks/{id}/export",
+            ("history", "export_task", "Export a task's stream for `everloop verify`"),
+            export,
+        )
+        .gives_raw(
+            200,
+            "application/x-ndjson",
+            "A line per event, the receipt last; the anchor first where the stream was trimmed.",
+        )
+        .refuses(missing),
         Route::get("/tasks/{id}/steps", ("history", "task_steps", "List the steps of a task"), steps)
             .gives::<Page<StepView>>(200, "All of them, in the order in which they first appeared.")
             .refuses(missing),
-        Route::get("/tasks/{id}/attempts", ("history", "task_attempts", "List the attempts of a task"), attempts)
-            .gives::<Page<AttemptView>>(200, "All of them, first one first.")
-            .refuses(missing),
-        Route::get("/tasks/{id}/attempts/{n}/logs", ("history", "attempt_logs", "Read the log of an attempt"), logs)
-            .text("level", "Lines of at least this level: `debug`, `info`, `warn`, `error`.")
-            .number("limit", "Lines on the page, at most 1000; 200 when not given.")
-            .text("cursor", "`next_cursor` of the page before: the number of an event.")
-            .gives::<Page<LogLine>>(200, "Lines and chunks of output, in order.")
-            .refuses(missing),
+        Route::get(
+            "/tasks/{id}/attempts",
+            ("history", "task_attempts", "List the attempts of a task"),
+            attempts,
+        )
+        .gives::<Page<AttemptView>>(200, "All of them, first one first.")
+        .refuses(missing),
+        Route::get(
+            "/tasks/{id}/attempts/{n}/logs",
+            ("history", "attempt_logs", "Read the log of an attempt"),
+            logs,
+        )
+        .text("level", "Lines of at least this level: `debug`, `info`, `warn`, `error`.")
+        .number("limit", "Lines on the page, at most 1000; 200 when not given.")
+        .text("cursor", "`next_cursor` of the page before: the number of an event.")
+        .gives::<Page<LogLine>>(200, "Lines and chunks of output, in order.")
+        .refuses(missing),
     ]
 }
 

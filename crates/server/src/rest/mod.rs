@@ -11,13 +11,12 @@ pub(crate) mod tasks;
 mod work;
 mod workers;
 
+use crate::query::Query;
 use crate::route::Route;
 use everloop_control::lists::Paging;
-use crate::query::Query;
 
 /// A task that works everywhere.
-pub(crate) const EXAMPLE_TASK: &str =
-    r#"{"kind":"mock","key":"digest-1","input":{"steps":[{"name":"hello","result":"world"}]},"labels":{"team":"docs"}}"#;
+pub(crate) const EXAMPLE_TASK: &str = r#"{"kind":"mock","key":"digest-1","input":{"steps":[{"name":"hello","result":"world"}]},"labels":{"team":"docs"}}"#;
 
 /// Every route of this face.
 pub(crate) fn routes() -> Vec<Route> {

@@ -18,7 +18,8 @@ pub(super) fn routes() -> Vec<Route> {
             .paged()
             .gives::<Page<InboxItem>>(200, "Oldest task first. The items of a task stay together on a page."),
         Route::get("/stats", ("server", "stats", "Get figures"), stats).gives::<StatsView>(200, "Figures."),
-        Route::get("/about", ("server", "about", "Get what this server is"), about).gives::<AboutView>(200, "It."),
+        Route::get("/about", ("server", "about", "Get what this server is"), about)
+            .gives::<AboutView>(200, "It."),
         Route::get("/health", ("server", "health", "Ask whether everything works"), health)
             .at_root()
             .gives::<HealthView>(200, "Everything works.")
@@ -33,9 +34,13 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/metrics", ("server", "metrics", "Get metrics for Prometheus"), metrics)
             .at_root()
             .gives_raw(200, "text/plain", "The text format 0.0.4."),
-        Route::get("/.well-known/jwks.json", ("server", "jwks", "Get the public keys that sign receipts"), jwks)
-            .at_root()
-            .gives_raw(200, "application/jwk-set+json", "A JWKS (RFC 7517)."),
+        Route::get(
+            "/.well-known/jwks.json",
+            ("server", "jwks", "Get the public keys that sign receipts"),
+            jwks,
+        )
+        .at_root()
+        .gives_raw(200, "application/jwk-set+json", "A JWKS (RFC 7517)."),
     ]
 }
 

@@ -39,12 +39,20 @@ pub(super) fn routes() -> Vec<Route> {
         Route::delete("/tasks/{id}", ("tasks", "delete_task", "Remove a finished task for good"), delete)
             .gives_nothing(204, "It is gone.")
             .refuses(&[Code::NotFound, Code::IllegalTransition]),
-        Route::get("/tasks/{id}/children", ("tasks", "list_children", "List the children of a task"), children)
-            .paged()
-            .gives::<Page<TaskView>>(200, "A page of tasks, oldest first.")
-            .refuses(&[Code::NotFound]),
-        filtered(Route::get("/dead-letters", ("tasks", "list_dead_letters", "List tasks that failed"), dead_letters))
-            .gives::<Page<TaskView>>(200, "A page of tasks, newest first; `error` says why."),
+        Route::get(
+            "/tasks/{id}/children",
+            ("tasks", "list_children", "List the children of a task"),
+            children,
+        )
+        .paged()
+        .gives::<Page<TaskView>>(200, "A page of tasks, oldest first.")
+        .refuses(&[Code::NotFound]),
+        filtered(Route::get(
+            "/dead-letters",
+            ("tasks", "list_dead_letters", "List tasks that failed"),
+            dead_letters,
+        ))
+        .gives::<Page<TaskView>>(200, "A page of tasks, newest first; `error` says why."),
     ]
 }
 
@@ -150,7 +158,9 @@ async fn get(mut call: Call) -> Answer {
     let shown = call.control().wait(&call.caller, id, wait.unwrap_or_default()).await?;
     let tag = tag(&shown);
     let known = call.header(IF_NONE_MATCH.as_str())?;
-    if known.is_some_and(|known| known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)) {
+    if known.is_some_and(|known| {
+        known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+    }) {
         let mut response = empty(StatusCode::NOT_MODIFIED);
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             response.headers_mut().insert(ETAG, tag);
@@ -185,7 +195,9 @@ async fn delete(mut call: Call) -> Answer {
 mod tests {
     #[test]
     fn the_example_is_a_request() {
-        let read = everloop_control::door::read::<everloop_api::task::TaskRequest>(super::super::EXAMPLE_TASK.as_bytes());
+        let read = everloop_control::door::read::<everloop_api::task::TaskRequest>(
+            super::super::EXAMPLE_TASK.as_bytes(),
+        );
         assert_eq!(read.unwrap().value.kind, "mock");
     }
 }

@@ -10,8 +10,8 @@ use everloop_api::event::Body;
 use everloop_api::system::WorkerView;
 use everloop_api::worker::{
     AssignmentView, ClaimAnswer, ClaimRequest, EventsRequest, FailRequest, FinishRequest, HeartbeatRequest,
-    JOURNAL_INLINE, JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest, SignalView,
-    SignalWord, SignalsAnswer, SuspendRequest,
+    JOURNAL_INLINE, JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest,
+    SignalView, SignalWord, SignalsAnswer, SuspendRequest,
 };
 use everloop_control::work::{Assignment, AttemptEnd, Frame, JournalEntry, Signal, TaskSignal, Writing};
 use everloop_types::error::{Code, FieldError, Refusal};
@@ -27,7 +27,10 @@ const HELD: &[Code] = &[Code::NotFound, Code::LeaseLost, Code::LimitReached, Cod
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
     let held = |route: Route| {
-        route.header("Everloop-Lease", "The lease token, as the claim gave it.").gives_nothing(204, "It is durable.").refuses(HELD)
+        route
+            .header("Everloop-Lease", "The lease token, as the claim gave it.")
+            .gives_nothing(204, "It is durable.")
+            .refuses(HELD)
     };
     vec![
         Route::post("/workers", ("worker protocol", "register_worker", "Make a worker known"), register)
@@ -80,7 +83,10 @@ pub(super) fn routes() -> Vec<Route> {
 async fn register(mut call: Call) -> Answer {
     call.no_more_query()?;
     let request = call.body::<RegisterRequest>().await?.value;
-    json(StatusCode::CREATED, &views::worker(call.control().work_register(&call.caller, request.into()).await?))
+    json(
+        StatusCode::CREATED,
+        &views::worker(call.control().work_register(&call.caller, request.into()).await?),
+    )
 }
 
 async fn heartbeat(mut call: Call) -> Answer {
@@ -159,7 +165,9 @@ fn lease(call: &Call) -> Result<LeaseToken, Refusal> {
     let text = call.header(LEASE_HEADER)?.ok_or_else(|| {
         Refusal::field("Everloop-Lease", "is required: the lease token, as the claim gave it")
     })?;
-    text.parse().map_err(|error: everloop_types::lease::LeaseTokenError| Refusal::field("Everloop-Lease", error.to_string()))
+    text.parse().map_err(|error: everloop_types::lease::LeaseTokenError| {
+        Refusal::field("Everloop-Lease", error.to_string())
+    })
 }
 
 fn bodies(events: Vec<Body>) -> Result<Vec<EventBody>, Refusal> {
@@ -212,7 +220,10 @@ async fn events(mut call: Call) -> Answer {
     match request.batch {
         Some(batch) => write(call, request.worker, batch, request.events, None).await,
         None if request.events.is_empty() => Ok(empty(StatusCode::NO_CONTENT)),
-        None => Err(Refusal::field("batch", "is required with events: batches of an attempt are numbered from 1").into()),
+        None => {
+            Err(Refusal::field("batch", "is required with events: batches of an attempt are numbered from 1")
+                .into())
+        }
     }
 }
 
@@ -223,7 +234,13 @@ async fn finish(mut call: Call) -> Answer {
         (Some(result), None, false) => AttemptEnd::Completed { result },
         (None, Some(input), false) => AttemptEnd::ContinuedAs { input },
         (None, None, true) => AttemptEnd::Cancelled,
-        _ => return Err(Refusal::field("result", "exactly one of result, continue_as and cancelled must be given").into()),
+        _ => {
+            return Err(Refusal::field(
+                "result",
+                "exactly one of result, continue_as and cancelled must be given",
+            )
+            .into());
+        }
     };
     write(call, request.worker, request.batch, request.events, Some(end)).await
 }
@@ -256,6 +273,7 @@ async fn journal(mut call: Call) -> Answer {
     let after = call.query.parsed("after", "the number of an event").unwrap_or(0);
     call.no_more_query()?;
     let (lease, attempt, task) = (lease(&call)?, call.parsed("n", "attempt")?, call.parsed("id", "task")?);
-    let (entries, next_after) = call.control().work_journal(&call.caller, task, attempt, lease, after).await?;
+    let (entries, next_after) =
+        call.control().work_journal(&call.caller, task, attempt, lease, after).await?;
     ok(&JournalPage { items: entries.iter().map(item).collect::<Result<_, _>>()?, next_after })
 }

@@ -142,7 +142,9 @@ fn after(call: &mut Call) -> Result<u64, Refusal> {
     let asked = call.query.parsed::<u64>("after", "the number of an event");
     match call.header(LAST_EVENT_ID)? {
         None | Some("") => Ok(asked.unwrap_or(0)),
-        Some(text) => text.parse().map_err(|_| Refusal::field("Last-Event-ID", "must be the number of an event")),
+        Some(text) => {
+            text.parse().map_err(|_| Refusal::field("Last-Event-ID", "must be the number of an event"))
+        }
     }
 }
 
@@ -155,7 +157,9 @@ pub(crate) async fn task(mut call: Call) -> Answer {
     call.no_more_query()?;
     let id = call.task().await?;
     match call.control().follow(&call.caller, id, after).await? {
-        Some(following) => Ok(response(StatusCode::OK, TaskStream::body(&call.app, following, types, frames))),
+        Some(following) => {
+            Ok(response(StatusCode::OK, TaskStream::body(&call.app, following, types, frames)))
+        }
         None => Ok(empty(StatusCode::NO_CONTENT)),
     }
 }

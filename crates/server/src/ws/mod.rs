@@ -36,7 +36,10 @@ pub(crate) async fn task(mut call: Call) -> Answer {
     call.no_more_query()?;
     let id = call.task().await?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut call.parts, &()).await.map_err(|rejection| {
-        Fail(Refusal::new(Code::InvalidRequest, rejection.body_text()).hint("open it as a WebSocket, version 13"))
+        Fail(
+            Refusal::new(Code::InvalidRequest, rejection.body_text())
+                .hint("open it as a WebSocket, version 13"),
+        )
     })?;
     let session = Session {
         following: call.control().follow(&call.caller, id, after).await?,
@@ -64,7 +67,11 @@ impl Session {
     }
 
     /// Sends until there is nothing more, and says how to close; nothing if the client is gone.
-    async fn follow(&mut self, socket: &mut WebSocket, following: &mut Following) -> Option<(u16, &'static str)> {
+    async fn follow(
+        &mut self,
+        socket: &mut WebSocket,
+        following: &mut Following,
+    ) -> Option<(u16, &'static str)> {
         let mut heartbeat = tokio::time::interval(self.heartbeat);
         heartbeat.reset();
         loop {

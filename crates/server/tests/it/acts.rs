@@ -38,10 +38,14 @@ async fn inputs_and_decisions_reach_the_task_and_stand_in_the_inbox_before() {
     let items = inbox["items"].as_array().unwrap();
     assert_eq!(items.len(), 2, "{inbox}");
     assert_eq!((&items[0]["wants"], &items[0]["id"]), (&json!("input"), &json!("answer")));
-    assert_eq!((&items[1]["wants"], &items[1]["prompt"], &items[1]["choices"]), (&json!("decision"), &json!("Shall I?"), &json!(["yes", "no"])));
+    assert_eq!(
+        (&items[1]["wants"], &items[1]["prompt"], &items[1]["choices"]),
+        (&json!("decision"), &json!("Shall I?"), &json!(["yes", "no"]))
+    );
 
     let path = format!("/api/v1/tasks/{asking}/input");
-    let sent = server.post(&path, &json!({"name": "answer", "data": {"x": [1]}, "id": "mine"})).await.expect(200);
+    let sent =
+        server.post(&path, &json!({"name": "answer", "data": {"x": [1]}, "id": "mine"})).await.expect(200);
     assert_eq!(sent["id"], "mine");
     let done = server.until(&asking, "completed").await;
     assert_eq!(done["result"], json!({"x": [1]}));
@@ -53,7 +57,10 @@ async fn inputs_and_decisions_reach_the_task_and_stand_in_the_inbox_before() {
     server.post(url, &json!({"id": items[1]["id"], "decision": "yes", "note": "why not"})).await.expect(200);
     let done = server.until(&deciding, "completed").await;
     assert_eq!(done["result"], "yes");
-    let late = server.post(url, &json!({"id": items[1]["id"], "decision": "no"})).await.problem(409, "already_decided");
+    let late = server
+        .post(url, &json!({"id": items[1]["id"], "decision": "no"}))
+        .await
+        .problem(409, "already_decided");
     assert!(late["detail"].as_str().unwrap().contains("yes"), "{late}");
     assert_eq!(server.get("/api/v1/inbox").await.expect(200)["items"], json!([]));
 }
@@ -107,19 +114,33 @@ async fn a_failed_task_is_a_dead_letter_and_is_redriven_by_a_fork() {
     let fork = server.call("POST", &path, &headers, b"").await.expect(201);
     assert_eq!(fork["forked_from"]["task"], failed["id"]);
     assert_eq!(server.call("POST", &path, &headers, b"").await.expect(200)["id"], fork["id"]);
-    let steps = server.get(&format!("/api/v1/tasks/{}/steps", fork["id"].as_str().unwrap())).await.expect(200);
+    let steps =
+        server.get(&format!("/api/v1/tasks/{}/steps", fork["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(steps["items"][0]["step"], "a#1", "{steps}");
 
-    let from_step = server.post(&format!("/api/v1/tasks/{id}/fork"), &json!({"from_step": "b#1", "key": "f", "input": {"result": 3}})).await.expect(201);
+    let from_step = server
+        .post(
+            &format!("/api/v1/tasks/{id}/fork"),
+            &json!({"from_step": "b#1", "key": "f", "input": {"result": 3}}),
+        )
+        .await
+        .expect(201);
     let forked = server.until(from_step["id"].as_str().unwrap(), "completed").await;
     assert_eq!((&forked["result"], &forked["key"]), (&json!(3), &json!("f")));
-    let steps = server.get(&format!("/api/v1/tasks/{}/steps", from_step["id"].as_str().unwrap())).await.expect(200);
+    let steps =
+        server.get(&format!("/api/v1/tasks/{}/steps", from_step["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(steps["items"].as_array().unwrap().len(), 1, "what came before b: {steps}");
     let wrong = server.post(&format!("/api/v1/tasks/{id}/fork"), &json!({"from_step": "z#1"})).await;
     assert!(wrong.problem(400, "invalid_request")["detail"].as_str().unwrap().contains("a#1"));
-    server.post(&format!("/api/v1/tasks/{id}/fork"), &json!({"upto_seq": 1000})).await.problem(400, "invalid_request");
+    server
+        .post(&format!("/api/v1/tasks/{id}/fork"), &json!({"upto_seq": 1000}))
+        .await
+        .problem(400, "invalid_request");
     let good = server.done(json!({})).await;
-    server.post(&format!("/api/v1/dead-letters/{}/redrive", good["id"].as_str().unwrap()), &json!({})).await.problem(409, "illegal_transition");
+    server
+        .post(&format!("/api/v1/dead-letters/{}/redrive", good["id"].as_str().unwrap()), &json!({}))
+        .await
+        .problem(409, "illegal_transition");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +165,10 @@ async fn bulk_acts_are_counted_before_they_are_done() {
     assert_eq!(server.get("/api/v1/tasks?state=paused").await.expect(200)["total"], 3);
     assert_eq!(server.post("/api/v1/tasks/bulk", &act("resume", json!(3))).await.expect(200)["done"], 3);
     assert_eq!(server.post("/api/v1/tasks/bulk", &act("cancel", json!(3))).await.expect(200)["done"], 3);
-    server.post("/api/v1/tasks/bulk", &json!({"act": "eat", "filter": {}})).await.problem(400, "invalid_request");
+    server
+        .post("/api/v1/tasks/bulk", &json!({"act": "eat", "filter": {}}))
+        .await
+        .problem(400, "invalid_request");
     let wrong = json!({"act": "resume", "filter": {"state": ["completed"]}});
     server.post("/api/v1/tasks/bulk", &wrong).await.problem(400, "invalid_request");
 }

@@ -16,7 +16,10 @@ fn the_committed_document_is_the_one_of_the_routes() {
         std::fs::write(committed(), &made).unwrap();
     }
     let kept = std::fs::read_to_string(committed()).unwrap_or_default();
-    assert!(kept == made, "docs/openapi.json is not what the routes say: run this test with EVERLOOP_BLESS=1 and look at the difference");
+    assert!(
+        kept == made,
+        "docs/openapi.json is not what the routes say: run this test with EVERLOOP_BLESS=1 and look at the difference"
+    );
 }
 
 /// Every `$ref` in a value.
@@ -47,7 +50,13 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
-            let named: Vec<_> = operation["parameters"].as_array().into_iter().flatten().filter(|p| p["in"] == "path").map(|p| p["name"].as_str().unwrap()).collect();
+            let named: Vec<_> = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|p| p["in"] == "path")
+                .map(|p| p["name"].as_str().unwrap())
+                .collect();
             for name in named {
                 assert!(path.contains(&format!("{{{name}}}")), "{method} {path}: {name}");
             }
@@ -81,11 +90,21 @@ async fn the_examples_have_the_right_shape() {
     let mut tried = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let Some(example) = operation.pointer("/requestBody/content/application~1json/example") else { continue };
-            let path = path.replace("{id}", "task_01h2xcejqtf2nbrexx3vqjhp41").replace("{worker}", "wkr_01h2xcejqtf2nbrexx3vqjhp41").replace("{n}", "1");
+            let Some(example) = operation.pointer("/requestBody/content/application~1json/example") else {
+                continue;
+            };
+            let path = path
+                .replace("{id}", "task_01h2xcejqtf2nbrexx3vqjhp41")
+                .replace("{worker}", "wkr_01h2xcejqtf2nbrexx3vqjhp41")
+                .replace("{n}", "1");
             let headers = [("Everloop-Lease", "0.1.000000000000feed")];
-            let answer = server.call(&method.to_uppercase(), &path, &headers, example.to_string().as_bytes()).await;
-            assert!(![400, 405, 415, 500].contains(&answer.status), "{method} {path} {example}: {}", answer.text());
+            let answer =
+                server.call(&method.to_uppercase(), &path, &headers, example.to_string().as_bytes()).await;
+            assert!(
+                ![400, 405, 415, 500].contains(&answer.status),
+                "{method} {path} {example}: {}",
+                answer.text()
+            );
             tried += 1;
         }
     }

@@ -92,7 +92,13 @@ impl Server {
         }
     }
 
-    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut wire = Wire::open(self.address).await;
         wire.send(&request(method, path, headers, body)).await;
         wire.answer(method == "HEAD").await
@@ -108,7 +114,8 @@ impl Server {
 
     /// A task that has ended.
     pub(crate) async fn done(&self, input: Value) -> Value {
-        let task = self.post("/api/v1/tasks?wait=20s", &json!({"kind": "mock", "input": input})).await.expect(201);
+        let task =
+            self.post("/api/v1/tasks?wait=20s", &json!({"kind": "mock", "input": input})).await.expect(201);
         assert!(task["finished_at"].is_string(), "{task}");
         task
     }

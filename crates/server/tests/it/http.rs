@@ -60,13 +60,18 @@ impl Wire {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
+        self.try_send(bytes).await.unwrap();
+    }
+
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// Reads some more; false at the end.
     pub(crate) async fn fill(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("nothing came in time");
+        let mut bytes = vec![0; 16 * 1024];
+        let read =
+            tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("nothing came in time");
         let count = read.unwrap_or(0);
         self.buffer.extend_from_slice(&bytes[..count]);
         self.ended = count == 0;
@@ -96,7 +101,8 @@ impl Wire {
         let head = String::from_utf8(self.until(b"\r\n\r\n").await).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(k, v)| (k.to_lowercase(), v.to_owned()));
+        let headers =
+            lines.filter_map(|line| line.split_once(": ")).map(|(k, v)| (k.to_lowercase(), v.to_owned()));
         (status, headers.collect())
     }
 

@@ -9,7 +9,9 @@ async fn all(server: &Server, query: &str) -> Vec<String> {
     let mut cursor = String::new();
     loop {
         let page = server.get(&format!("/api/v1/tasks?{query}{cursor}")).await.expect(200);
-        ids.extend(page["items"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["items"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return ids,
@@ -27,9 +29,18 @@ async fn pages_together_are_the_whole_list_once() {
     let oldest = all(&server, "limit=77&order=oldest").await;
     assert_eq!((newest.len(), newest.iter().collect::<BTreeSet<_>>().len()), (250, 250));
     assert_eq!(newest.iter().rev().collect::<Vec<_>>(), oldest.iter().collect::<Vec<_>>());
-    for (query, count) in [("queue=low", 50), ("priority=2", 83), ("state=queued", 250), ("state=running,completed", 0), ("kind=mock,http", 250),
-        ("key_prefix=k24", 11), ("q=NUMBER%2011", 11), ("queue=low&priority=0", 17), ("label=a:b", 0), ("created_by=usr_00000000000000000000000000", 250)]
-    {
+    for (query, count) in [
+        ("queue=low", 50),
+        ("priority=2", 83),
+        ("state=queued", 250),
+        ("state=running,completed", 0),
+        ("kind=mock,http", 250),
+        ("key_prefix=k24", 11),
+        ("q=NUMBER%2011", 11),
+        ("queue=low&priority=0", 17),
+        ("label=a:b", 0),
+        ("created_by=usr_00000000000000000000000000", 250),
+    ] {
         let page = server.get(&format!("/api/v1/tasks?{query}&limit=1")).await.expect(200);
         assert_eq!(page["total"], count, "{query}");
         assert_eq!(all(&server, &format!("{query}&limit=50")).await.len(), count, "{query}");
@@ -52,7 +63,10 @@ async fn children_and_dependents_are_found() {
     let children = server.get(&format!("/api/v1/tasks/{parent}/children?limit=2")).await.expect(200);
     assert_eq!((&children["total"], &children["items"][0]["key"]), (&json!(3), &json!("c0")));
     assert_eq!(all(&server, &format!("parent={parent}")).await.len(), 3);
-    let waiting = server.post("/api/v1/tasks", &json!({"kind": "mock", "depends_on": [{"task": parent, "on": "ended"}]})).await.expect(201);
+    let waiting = server
+        .post("/api/v1/tasks", &json!({"kind": "mock", "depends_on": [{"task": parent, "on": "ended"}]}))
+        .await
+        .expect(201);
     assert_eq!(waiting["state"], "pending");
     server.post(&format!("/api/v1/tasks/{parent}/cancel"), &json!({})).await.expect(200);
     server.until(waiting["id"].as_str().unwrap(), "completed").await;

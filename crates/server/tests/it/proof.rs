@@ -33,17 +33,29 @@ async fn steps_attempts_and_logs_are_told_from_the_events() {
     let task = server.done(json!({"steps": [{"name": "a", "result": 1}, {"name": "b"}], "logs": ["one", "two"], "result": 2})).await;
     let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
     let steps = server.get(&format!("{path}/steps")).await.expect(200);
-    assert_eq!((&steps["items"][0]["step"], &steps["items"][0]["status"], &steps["items"][0]["result"]), (&json!("a#1"), &json!("completed"), &json!(1)));
+    assert_eq!(
+        (&steps["items"][0]["step"], &steps["items"][0]["status"], &steps["items"][0]["result"]),
+        (&json!("a#1"), &json!("completed"), &json!(1))
+    );
     assert_eq!(steps["total"], 2);
     let attempts = server.get(&format!("{path}/attempts")).await.expect(200);
     let attempt = &attempts["items"][0];
-    assert_eq!((&attempt["status"], &attempt["steps"], &attempt["log_lines"]), (&json!("completed"), &json!(2), &json!(2)));
+    assert_eq!(
+        (&attempt["status"], &attempt["steps"], &attempt["log_lines"]),
+        (&json!("completed"), &json!(2), &json!(2))
+    );
     let logs = server.get(&format!("{path}/attempts/1/logs?limit=1")).await.expect(200);
     assert_eq!((&logs["items"][0]["text"], &logs["items"][0]["offset"]), (&json!("one\n"), &json!(0)));
     let next = logs["next_cursor"].as_str().unwrap();
     let rest = server.get(&format!("{path}/attempts/1/logs?cursor={next}")).await.expect(200);
-    assert_eq!((&rest["items"][0]["text"], &rest["items"][0]["offset"], rest.get("next_cursor")), (&json!("two\n"), &json!(4), None));
-    assert_eq!(server.get(&format!("{path}/attempts/1/logs?level=error")).await.expect(200)["items"], json!([]));
+    assert_eq!(
+        (&rest["items"][0]["text"], &rest["items"][0]["offset"], rest.get("next_cursor")),
+        (&json!("two\n"), &json!(4), None)
+    );
+    assert_eq!(
+        server.get(&format!("{path}/attempts/1/logs?level=error")).await.expect(200)["items"],
+        json!([])
+    );
     server.get(&format!("{path}/attempts/2/logs")).await.problem(404, "not_found");
     server.get(&format!("{path}/attempts/1/logs?level=loud")).await.problem(400, "invalid_request");
     let progress = server.get(&format!("{path}/progress")).await.expect(200);

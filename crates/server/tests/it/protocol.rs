@@ -12,7 +12,10 @@ impl<'a> Worker<'a> {
     async fn register(server: &'a Server, name: &str) -> Self {
         let spec = json!({"name": name, "protocol": 1, "kinds": [{"kind": "render", "versions": [1, 2]}], "max_concurrent_tasks": 4, "capabilities": ["gpu"]});
         let worker = server.post("/api/v1/workers", &spec).await.expect(201);
-        assert_eq!((&worker["status"], &worker["queues"]), (&json!("idle"), &json!(["high", "default", "low"])));
+        assert_eq!(
+            (&worker["status"], &worker["queues"]),
+            (&json!("idle"), &json!(["high", "default", "low"]))
+        );
         Self { server, id: worker["id"].as_str().unwrap().to_owned() }
     }
 
@@ -23,7 +26,8 @@ impl<'a> Worker<'a> {
 
     async fn send(&self, held: &Value, what: &str, mut body: Value) -> crate::http::Answer {
         body["worker"] = json!(self.id);
-        let path = format!("/api/v1/tasks/{}/attempts/{}/{what}", held["task"].as_str().unwrap(), held["attempt"]);
+        let path =
+            format!("/api/v1/tasks/{}/attempts/{}/{what}", held["task"].as_str().unwrap(), held["attempt"]);
         let headers = [("Everloop-Lease", held["lease"].as_str().unwrap())];
         self.server.call("POST", &path, &headers, body.to_string().as_bytes()).await
     }
@@ -42,7 +46,10 @@ async fn a_worker_claims_writes_and_finishes() {
     let id = submit(&server, json!({"a": 1})).await;
     let claim = worker.claim(1).await;
     let held = claim["assignments"][0].clone();
-    assert_eq!((&held["task"], &held["attempt"], &held["spec"]["input"]), (&json!(id), &json!(1), &json!({"a": 1})));
+    assert_eq!(
+        (&held["task"], &held["attempt"], &held["spec"]["input"]),
+        (&json!(id), &json!(1), &json!({"a": 1}))
+    );
     assert_eq!(held["lease_ttl_ms"], 90_000);
     assert_eq!(worker.claim(1).await, claim, "the answer may have been lost");
     let seen = server.get(&format!("/api/v1/workers/{}", worker.id)).await.expect(200);
@@ -50,7 +57,8 @@ async fn a_worker_claims_writes_and_finishes() {
 
     let intent = "0".repeat(64);
     let step = json!({"type": "step.completed", "data": {"attempt": 1, "intent": intent, "kind": "mock", "result": 5, "started_at": "2026-01-01T00:00:00Z", "step": "a#1"}});
-    let batch = json!({"batch": 1, "events": [{"type": "task.progress", "data": {"done": 1, "total": 4}}, step]});
+    let batch =
+        json!({"batch": 1, "events": [{"type": "task.progress", "data": {"done": 1, "total": 4}}, step]});
     worker.send(&held, "events", batch.clone()).await.expect(204);
     worker.send(&held, "events", batch).await.expect(204);
     let progress = server.get(&format!("/api/v1/tasks/{id}/progress")).await.expect(200);
@@ -58,15 +66,41 @@ async fn a_worker_claims_writes_and_finishes() {
     server.get(&format!("/api/v1/tasks/{id}/output")).await.problem(409, "not_finished");
     server.get(&format!("/api/v1/tasks/{id}/receipt")).await.problem(409, "not_finished");
 
-    let journal = server.call("GET", &format!("/api/v1/tasks/{id}/attempts/1/journal"), &[("Everloop-Lease", held["lease"].as_str().unwrap())], b"").await.expect(200);
-    assert_eq!((&journal["items"][0]["type"], &journal["items"][0]["data"]["result"]), (&json!("step.completed"), &json!(5)));
-    let renewed = server.post(&format!("/api/v1/workers/{}/renew", worker.id), &json!({"leases": [{"task": id, "lease": held["lease"]}]})).await.expect(200);
+    let journal = server
+        .call(
+            "GET",
+            &format!("/api/v1/tasks/{id}/attempts/1/journal"),
+            &[("Everloop-Lease", held["lease"].as_str().unwrap())],
+            b"",
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        (&journal["items"][0]["type"], &journal["items"][0]["data"]["result"]),
+        (&json!("step.completed"), &json!(5))
+    );
+    let renewed = server
+        .post(
+            &format!("/api/v1/workers/{}/renew", worker.id),
+            &json!({"leases": [{"task": id, "lease": held["lease"]}]}),
+        )
+        .await
+        .expect(200);
     assert_eq!(renewed["lost"], json!([]));
     worker.send(&held, "finish", json!({"batch": 2, "result": {"ok": true}})).await.expect(204);
     let output = server.get(&format!("/api/v1/tasks/{id}/output")).await.expect(200);
     assert_eq!((&output["state"], &output["result"]), (&json!("completed"), &json!({"ok": true})));
-    worker.send(&held, "events", json!({"batch": 3, "events": [{"type": "custom.late"}]})).await.problem(409, "lease_lost");
-    let renewed = server.post(&format!("/api/v1/workers/{}/renew", worker.id), &json!({"leases": [{"task": id, "lease": held["lease"]}]})).await.expect(200);
+    worker
+        .send(&held, "events", json!({"batch": 3, "events": [{"type": "custom.late"}]}))
+        .await
+        .problem(409, "lease_lost");
+    let renewed = server
+        .post(
+            &format!("/api/v1/workers/{}/renew", worker.id),
+            &json!({"leases": [{"task": id, "lease": held["lease"]}]}),
+        )
+        .await
+        .expect(200);
     assert_eq!(renewed["lost"], json!([id]));
 }
 
@@ -76,7 +110,10 @@ async fn attempts_end_in_every_way() {
     let worker = Worker::register(&server, "one").await;
     let id = submit(&server, json!(null)).await;
     let held = worker.claim(1).await["assignments"][0].clone();
-    worker.send(&held, "suspend", json!({"batch": 1, "for": {"input": {"id": "in#1", "name": "go"}}})).await.expect(204);
+    worker
+        .send(&held, "suspend", json!({"batch": 1, "for": {"input": {"id": "in#1", "name": "go"}}}))
+        .await
+        .expect(204);
     server.until(&id, "waiting").await;
     server.post(&format!("/api/v1/tasks/{id}/input"), &json!({"name": "go", "data": 1})).await.expect(200);
     let held = worker.claim(2).await["assignments"][0].clone();
@@ -89,12 +126,18 @@ async fn attempts_end_in_every_way() {
     let task = server.until(&id, "failed").await;
     assert_eq!((&task["error"], &task["tries"]), (&error, &json!(1)));
     let attempts = server.get(&format!("/api/v1/tasks/{id}/attempts")).await.expect(200);
-    let ends: Vec<_> = attempts["items"].as_array().unwrap().iter().map(|attempt| attempt["status"].as_str().unwrap()).collect();
+    let ends: Vec<_> = attempts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["status"].as_str().unwrap())
+        .collect();
     assert_eq!(ends, ["waiting", "handed_back", "failed"]);
 
     let id = submit(&server, json!(null)).await;
     let held = worker.claim(4).await["assignments"][0].clone();
-    let (signals, cancel) = (format!("/api/v1/workers/{}/signals?wait=5s", worker.id), format!("/api/v1/tasks/{id}/cancel"));
+    let (signals, cancel) =
+        (format!("/api/v1/workers/{}/signals?wait=5s", worker.id), format!("/api/v1/tasks/{id}/cancel"));
     let (told, cancelled) = tokio::join!(server.get(&signals), server.call("POST", &cancel, &[], b""));
     assert_eq!(cancelled.expect(200)["state"], "cancelling");
     let mut told = told.expect(200);
@@ -103,7 +146,10 @@ async fn attempts_end_in_every_way() {
         told = server.get(&signals).await.expect(200);
     }
     let word = told["signals"].as_array().unwrap().iter().find(|signal| signal["task"] == id).unwrap();
-    assert_eq!((&word["signal"], &word["grace_ms"], &word["attempt"]), (&json!("cancel"), &json!(10_000), &json!(1)));
+    assert_eq!(
+        (&word["signal"], &word["grace_ms"], &word["attempt"]),
+        (&json!("cancel"), &json!(10_000), &json!(1))
+    );
     worker.send(&held, "finish", json!({"batch": 1, "cancelled": true})).await.expect(204);
     server.until(&id, "cancelled").await;
 
@@ -111,7 +157,8 @@ async fn attempts_end_in_every_way() {
     let held = worker.claim(5).await["assignments"][0].clone();
     worker.send(&held, "finish", json!({"batch": 1, "continue_as": {"n": 2}})).await.expect(204);
     let task = server.until(&id, "completed").await;
-    let next = server.get(&format!("/api/v1/tasks/{}", task["continued_as"].as_str().unwrap())).await.expect(200);
+    let next =
+        server.get(&format!("/api/v1/tasks/{}", task["continued_as"].as_str().unwrap())).await.expect(200);
     assert_eq!((&next["input"], &next["continues"]), (&json!({"n": 2}), &json!(id)));
 }
 
@@ -119,10 +166,19 @@ async fn attempts_end_in_every_way() {
 async fn what_a_worker_gets_wrong_is_refused() {
     let server = Server::start_idle().await;
     for (spec, field) in [
-        (json!({"name": "x", "protocol": 2, "kinds": [{"kind": "a", "versions": [1]}], "max_concurrent_tasks": 1}), "protocol"),
+        (
+            json!({"name": "x", "protocol": 2, "kinds": [{"kind": "a", "versions": [1]}], "max_concurrent_tasks": 1}),
+            "protocol",
+        ),
         (json!({"name": "x", "protocol": 1, "kinds": [], "max_concurrent_tasks": 1}), "kinds"),
-        (json!({"name": "x", "protocol": 1, "kinds": [{"kind": "A", "versions": []}], "max_concurrent_tasks": 0}), "max_concurrent_tasks"),
-        (json!({"name": "x", "protocol": 1, "kinds": [{"kind": "a", "versions": [1], "x": 1}], "max_concurrent_tasks": 1}), "kinds[0].x"),
+        (
+            json!({"name": "x", "protocol": 1, "kinds": [{"kind": "A", "versions": []}], "max_concurrent_tasks": 0}),
+            "max_concurrent_tasks",
+        ),
+        (
+            json!({"name": "x", "protocol": 1, "kinds": [{"kind": "a", "versions": [1], "x": 1}], "max_concurrent_tasks": 1}),
+            "kinds[0].x",
+        ),
     ] {
         let problem = server.post("/api/v1/workers", &spec).await.problem(400, "invalid_request");
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
@@ -134,14 +190,26 @@ async fn what_a_worker_gets_wrong_is_refused() {
         ("events", json!({"events": [{"type": "custom.x"}]}), "invalid_request"),
         ("events", json!({"batch": 0, "events": []}), "invalid_request"),
         ("events", json!({"batch": 2, "events": [{"type": "custom.x"}]}), "invalid_request"),
-        ("events", json!({"batch": 1, "events": [{"type": "task.completed", "data": {"result": 1}}]}), "invalid_request"),
-        ("events", json!({"batch": 1, "events": [{"type": "task.progress", "data": {"dune": 1}}]}), "invalid_request"),
+        (
+            "events",
+            json!({"batch": 1, "events": [{"type": "task.completed", "data": {"result": 1}}]}),
+            "invalid_request",
+        ),
+        (
+            "events",
+            json!({"batch": 1, "events": [{"type": "task.progress", "data": {"dune": 1}}]}),
+            "invalid_request",
+        ),
         ("events", json!({"batch": 1, "events": [{"type": "custom.Bad Name"}]}), "invalid_request"),
         ("events", json!({"batch": 1, "events": [{"type": "nonsense"}]}), "invalid_request"),
         ("finish", json!({"batch": 1}), "invalid_request"),
         ("finish", json!({"batch": 1, "result": 1, "cancelled": true}), "invalid_request"),
         ("suspend", json!({"batch": 1}), "invalid_request"),
-        ("fail", json!({"batch": 1, "error": {"class": "odd", "code": "x", "message": "y"}}), "invalid_request"),
+        (
+            "fail",
+            json!({"batch": 1, "error": {"class": "odd", "code": "x", "message": "y"}}),
+            "invalid_request",
+        ),
     ] {
         let answer = worker.send(&held, what, body.clone()).await;
         assert_eq!(answer.status, 400, "{what} {body}: {}", answer.text());
@@ -150,23 +218,41 @@ async fn what_a_worker_gets_wrong_is_refused() {
     let path = format!("/api/v1/tasks/{id}/attempts/1/finish");
     let body = json!({"worker": worker.id, "batch": 1, "result": 1}).to_string();
     server.call("POST", &path, &[], body.as_bytes()).await.problem(400, "invalid_request");
-    server.call("POST", &path, &[("Everloop-Lease", "nonsense")], body.as_bytes()).await.problem(400, "invalid_request");
+    server
+        .call("POST", &path, &[("Everloop-Lease", "nonsense")], body.as_bytes())
+        .await
+        .problem(400, "invalid_request");
     let stale = "0.1.0000000000000001";
-    server.call("POST", &path, &[("Everloop-Lease", stale)], body.as_bytes()).await.problem(409, "lease_lost");
+    server
+        .call("POST", &path, &[("Everloop-Lease", stale)], body.as_bytes())
+        .await
+        .problem(409, "lease_lost");
     let other = format!("/api/v1/tasks/{id}/attempts/2/finish");
-    server.call("POST", &other, &[("Everloop-Lease", held["lease"].as_str().unwrap())], body.as_bytes()).await.problem(409, "lease_lost");
+    server
+        .call("POST", &other, &[("Everloop-Lease", held["lease"].as_str().unwrap())], body.as_bytes())
+        .await
+        .problem(409, "lease_lost");
     let nobody = "wkr_01h2xcejqtf2nbrexx3vqjhp41";
     server.post(&format!("/api/v1/workers/{nobody}/heartbeat"), &json!({})).await.problem(404, "not_found");
-    server.post(&format!("/api/v1/workers/{nobody}/claim"), &json!({"max": 1, "request": 1})).await.problem(404, "not_found");
+    server
+        .post(&format!("/api/v1/workers/{nobody}/claim"), &json!({"max": 1, "request": 1}))
+        .await
+        .problem(404, "not_found");
     server.get(&format!("/api/v1/workers/{nobody}/signals")).await.problem(404, "not_found");
-    server.post(&format!("/api/v1/workers/{}/claim", worker.id), &json!({"max": 0, "request": 1})).await.problem(400, "invalid_request");
+    server
+        .post(&format!("/api/v1/workers/{}/claim", worker.id), &json!({"max": 0, "request": 1}))
+        .await
+        .problem(400, "invalid_request");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_removed_hands_back_what_it_held() {
     let server = Server::start_idle().await;
     let worker = Worker::register(&server, "one").await;
-    server.post(&format!("/api/v1/workers/{}/heartbeat", worker.id), &json!({"trouble": "hot"})).await.expect(204);
+    server
+        .post(&format!("/api/v1/workers/{}/heartbeat", worker.id), &json!({"trouble": "hot"}))
+        .await
+        .expect(204);
     let seen = server.get(&format!("/api/v1/workers/{}", worker.id)).await.expect(200);
     assert_eq!((&seen["status"], &seen["trouble"]), (&json!("error"), &json!("hot")));
     let id = submit(&server, json!(null)).await;

@@ -4,7 +4,10 @@ use crate::harness::Server;
 use serde_json::{Value, json};
 
 fn fields(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().map(|all| all.iter().filter_map(|error| error["field"].as_str()).collect()).unwrap_or_default()
+    problem["errors"]
+        .as_array()
+        .map(|all| all.iter().filter_map(|error| error["field"].as_str()).collect())
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,7 +35,12 @@ async fn bad_bodies_are_refused_with_the_field_and_the_remedy() {
         (br#"{"kind":"mock","policy":{"retry":[1]}}"#, 400, "invalid_request", "policy.retry"),
         (br#"{"kind":7}"#, 400, "invalid_request", "kind"),
         (br#"{"kind":"mock","not_before":"soon"}"#, 400, "invalid_request", "not_before"),
-        (br#"{"kind":"mock","depends_on":[{"task":"task_1"}]}"#, 400, "invalid_request", "depends_on[0].task"),
+        (
+            br#"{"kind":"mock","depends_on":[{"task":"task_1"}]}"#,
+            400,
+            "invalid_request",
+            "depends_on[0].task",
+        ),
         (br#"{"kind":"mock","labels":{"a b":"c"}}"#, 400, "invalid_request", "labels.a b"),
         (br#"{"kind":"mock","title":"a\u0000b"}"#, 400, "invalid_request", "title"),
         (br#"{"kind":"mock","key":"a\u0000b"}"#, 400, "invalid_request", "key"),
@@ -42,10 +50,30 @@ async fn bad_bodies_are_refused_with_the_field_and_the_remedy() {
         (br#"{"kind":"mock","queue":"-x"}"#, 400, "invalid_request", "queue"),
         (br#"{"kind":"mock","policy":{"priority":101}}"#, 400, "invalid_request", "policy.priority"),
         (br#"{"kind":"mock","policy":{"priority":99999999999}}"#, 400, "invalid_request", "policy.priority"),
-        (br#"{"kind":"mock","policy":{"retry":{"max_tries":0}}}"#, 400, "invalid_request", "policy.retry.max_tries"),
-        (br#"{"kind":"mock","policy":{"concurrency":{"key":"a","limit":0}}}"#, 400, "invalid_request", "policy.concurrency.limit"),
-        (br#"{"kind":"mock","parent":{"task":"task_01h2xcejqtf2nbrexx3vqjhp41"}}"#, 400, "invalid_request", "parent.task"),
-        (br#"{"kind":"mock","depends_on":[{"task":"task_01h2xcejqtf2nbrexx3vqjhp41"}]}"#, 400, "invalid_request", "depends_on[0].task"),
+        (
+            br#"{"kind":"mock","policy":{"retry":{"max_tries":0}}}"#,
+            400,
+            "invalid_request",
+            "policy.retry.max_tries",
+        ),
+        (
+            br#"{"kind":"mock","policy":{"concurrency":{"key":"a","limit":0}}}"#,
+            400,
+            "invalid_request",
+            "policy.concurrency.limit",
+        ),
+        (
+            br#"{"kind":"mock","parent":{"task":"task_01h2xcejqtf2nbrexx3vqjhp41"}}"#,
+            400,
+            "invalid_request",
+            "parent.task",
+        ),
+        (
+            br#"{"kind":"mock","depends_on":[{"task":"task_01h2xcejqtf2nbrexx3vqjhp41"}]}"#,
+            400,
+            "invalid_request",
+            "depends_on[0].task",
+        ),
         (br#"{"kind":"mokc"}"#, 400, "unknown_kind", "kind"),
         (large.as_bytes(), 413, "too_large", "input"),
     ];
@@ -96,15 +124,33 @@ async fn bodies_that_are_too_large_or_of_another_type_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_paths_methods_and_parameters_are_problems_too() {
     let server = Server::start_idle().await;
-    for path in ["/", "/nothing", "/api/v1", "/api/v1/nothing", "/api/v1/tasks/", "/api/v2/tasks", "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41",
-        "/api/v1/tasks/nonsense", "/api/v1/tasks/key:absent", "/api/v1/tasks/key:", "/api/v1/kinds/none", "/api/v1/workers/x",
-        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/events", "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/steps",
-        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/receipt", "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/export",
-        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/children", "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/attempts/1/logs"]
-    {
+    for path in [
+        "/",
+        "/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v1/tasks/",
+        "/api/v2/tasks",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41",
+        "/api/v1/tasks/nonsense",
+        "/api/v1/tasks/key:absent",
+        "/api/v1/tasks/key:",
+        "/api/v1/kinds/none",
+        "/api/v1/workers/x",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/events",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/steps",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/receipt",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/export",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/children",
+        "/api/v1/tasks/task_01h2xcejqtf2nbrexx3vqjhp41/attempts/1/logs",
+    ] {
         server.get(path).await.problem(404, "not_found");
     }
-    for (method, path, allow) in [("PUT", "/api/v1/tasks", "GET,HEAD,POST"), ("DELETE", "/health", "GET,HEAD"), ("GET", "/api/v1/tasks/x/pause", "POST")] {
+    for (method, path, allow) in [
+        ("PUT", "/api/v1/tasks", "GET,HEAD,POST"),
+        ("DELETE", "/health", "GET,HEAD"),
+        ("GET", "/api/v1/tasks/x/pause", "POST"),
+    ] {
         let answer = server.call(method, path, &[], b"").await;
         answer.problem(405, "method_not_allowed");
         let mut allowed: Vec<_> = answer.headers["allow"].split(',').map(str::trim).collect();
@@ -115,7 +161,10 @@ async fn bad_paths_methods_and_parameters_are_problems_too() {
         ("/api/v1/tasks?limt=1", vec!["limt"]),
         ("/api/v1/tasks?limit=0", vec!["limit"]),
         ("/api/v1/tasks?limit=201", vec!["limit"]),
-        ("/api/v1/tasks?limit=x&state=done,queued&label=x&priority=high", vec!["priority", "label", "state", "limit"]),
+        (
+            "/api/v1/tasks?limit=x&state=done,queued&label=x&priority=high",
+            vec!["priority", "label", "state", "limit"],
+        ),
         ("/api/v1/tasks?limit=1&limit=2", vec!["limit"]),
         ("/api/v1/tasks?cursor=zzz", vec!["cursor"]),
         ("/api/v1/tasks?order=random", vec!["order"]),

@@ -17,7 +17,10 @@ async fn pages_and_streams_give_the_same_bytes() {
     let (id, last) = (task["id"].as_str().unwrap(), task["last_seq"].as_u64().unwrap());
     let path = format!("/api/v1/tasks/{id}/events");
     let page = server.get(&path).await.expect(200);
-    assert_eq!((&page["last_seq"], &page["next_after"], &page["finished"]), (&json!(last), &json!(last), &json!(true)));
+    assert_eq!(
+        (&page["last_seq"], &page["next_after"], &page["finished"]),
+        (&json!(last), &json!(last), &json!(true))
+    );
     let mut stream = server.follow(&path, &[]).await;
     assert_eq!((stream.status, stream.headers["content-type"].as_str()), (200, "text/event-stream"));
     let mut got = Vec::new();
@@ -49,11 +52,25 @@ async fn a_reconnect_goes_on_where_it_was_and_the_header_wins() {
     let (id, last) = (task["id"].as_str().unwrap(), task["last_seq"].as_u64().unwrap());
     let path = format!("/api/v1/tasks/{id}/events");
     for after in 0..last {
-        let ids: Vec<_> = server.follow(&format!("{path}?after={after}"), &[]).await.rest().await.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<_> = server
+            .follow(&format!("{path}?after={after}"), &[])
+            .await
+            .rest()
+            .await
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
         assert_eq!(ids, numbers(last)[usize::try_from(after).unwrap()..]);
         let header = after.to_string();
         let headers = [("Last-Event-ID", header.as_str())];
-        let again: Vec<_> = server.follow(&format!("{path}?after=0"), &headers).await.rest().await.into_iter().map(|(id, _)| id).collect();
+        let again: Vec<_> = server
+            .follow(&format!("{path}?after=0"), &headers)
+            .await
+            .rest()
+            .await
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
         assert_eq!(again, ids);
     }
     let end = last.to_string();
@@ -130,7 +147,10 @@ async fn frames_reach_only_those_who_ask_and_have_no_number() {
     let server = Server::start_idle().await;
     let worker = server.get("/api/v1/workers").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
     let id = server.submit(json!(null)).await;
-    let claim = server.post(&format!("/api/v1/workers/{worker}/claim?wait=5s"), &json!({"max": 1, "request": 1})).await.expect(200);
+    let claim = server
+        .post(&format!("/api/v1/workers/{worker}/claim?wait=5s"), &json!({"max": 1, "request": 1}))
+        .await
+        .expect(200);
     let lease = claim["assignments"][0]["lease"].as_str().unwrap();
     let mut asked = server.follow(&format!("/api/v1/tasks/{id}/events?frames=1&after=2"), &[]).await;
     let mut not = server.follow(&format!("/api/v1/tasks/{id}/events?after=2"), &[]).await;
@@ -171,15 +191,22 @@ async fn one_connection_follows_many_tasks() {
         assert_eq!((event.as_str(), &data["stream"]), ("task.completed", id));
         cursors.push(cursor);
     }
-    let mut again = server.follow("/api/v1/events?types=task.completed&label=team:docs", &[("Last-Event-ID", &cursors[0])]).await;
+    let mut again = server
+        .follow("/api/v1/events?types=task.completed&label=team:docs", &[("Last-Event-ID", &cursors[0])])
+        .await;
     assert_eq!(again.event().await.unwrap().2["stream"], ids[1]);
     // As pages.
     let mut types = Vec::new();
     let mut cursor = String::new();
     loop {
         let after = if cursor.is_empty() { String::new() } else { format!("&after={cursor}") };
-        let page = server.get(&format!("/api/v1/events?task={}&limit=2{after}", ids[0].as_str().unwrap())).await.expect(200);
-        types.extend(page["items"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()));
+        let page = server
+            .get(&format!("/api/v1/events?task={}&limit=2{after}", ids[0].as_str().unwrap()))
+            .await
+            .expect(200);
+        types.extend(
+            page["items"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()),
+        );
         cursor = page["next_cursor"].as_str().unwrap().to_owned();
         if page["more"] == false {
             break;

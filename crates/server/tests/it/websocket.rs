@@ -85,5 +85,8 @@ async fn what_is_no_websocket_is_refused_before() {
     server.call("GET", missing, &UPGRADE, b"").await.problem(404, "not_found");
     let mut foreign = UPGRADE.to_vec();
     foreign.push(("Origin", "https://evil.example"));
-    server.call("GET", &format!("/api/v1/tasks/{id}/events/ws"), &foreign, b"").await.problem(403, "forbidden");
+    server
+        .call("GET", &format!("/api/v1/tasks/{id}/events/ws"), &foreign, b"")
+        .await
+        .problem(403, "forbidden");
 }

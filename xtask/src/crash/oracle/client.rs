@@ -64,7 +64,7 @@ fn one(door: &Arc<Door>, script: &Scripted) -> Result<()> {
 
 /// Submits until it is acknowledged.
 fn submit(door: &Door, script: &Scripted) -> Result<Option<View>> {
-    let Some(answer) = door.insist("POST", "/api/v1/tasks", Some(&script.request())) else { return Ok(None) };
+    let Some(answer) = door.insist("POST", "/api/v1/tasks", Some(&script.request(door.effects_port))) else { return Ok(None) };
     if !matches!(answer.status, 200 | 201) {
         door.refused(&format!("submit {}", script.key), &answer)?;
         return Ok(None);
@@ -82,7 +82,7 @@ fn submit(door: &Door, script: &Scripted) -> Result<Option<View>> {
 
 fn course(door: &Door, script: &Scripted, task: &str) -> Result<()> {
     match script.course {
-        Course::Straight | Course::Retried(_) | Course::Dead => Ok(()),
+        Course::Straight | Course::Effect { .. } | Course::Retried(_) | Course::Dead => Ok(()),
         Course::Input { early } => {
             if !early {
                 until(door, script, task, |view| view.state == "waiting" || view.has_ended())?;

@@ -1,5 +1,6 @@
 //! The way to a server that may be dead, be starting, or have moved to another port.
 
+use super::effects;
 use super::http::{self, Answering, Request};
 use super::ledger::{Entry, Ledger};
 use anyhow::{Context, Result};
@@ -19,6 +20,8 @@ pub(crate) struct Door {
     folder: PathBuf,
     key: String,
     ledger: Ledger,
+    /// Where effects happen.
+    pub(crate) effects_port: u16,
     /// Whoever retries gives up.
     pub(crate) gave_up: AtomicBool,
     /// No new task is begun.
@@ -61,6 +64,7 @@ impl Door {
         Ok(Self {
             folder: folder.to_owned(),
             key: format!("Bearer {}", key.trim()),
+            effects_port: effects::serve(&ledger)?,
             ledger,
             gave_up: AtomicBool::new(false),
             finishing: AtomicBool::new(false),

@@ -85,7 +85,8 @@ fn head(mut stream: BufReader<TcpStream>) -> Result<Answering> {
     Ok(Answering { status, body })
 }
 
-fn line(stream: &mut impl BufRead) -> Result<String> {
+/// A line without its end.
+pub(crate) fn line(stream: &mut impl BufRead) -> Result<String> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 || !line.ends_with('\n') {
         bail!("the connection ended within a line");

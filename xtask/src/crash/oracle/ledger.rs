@@ -24,6 +24,8 @@ pub(crate) enum Entry {
     Noticed { task: String, notice: String },
     /// A follower was told that nothing follows.
     Followed { task: String },
+    /// A step of kind `http` acted.
+    Effect { n: u64, key: String, at: i64 },
     /// A request was answered in a way that nothing explains.
     Refused { request: String, status: u16, answer: String },
     /// The server was killed.

@@ -7,6 +7,7 @@
 mod check;
 mod client;
 mod door;
+mod effects;
 mod evidence;
 mod follow;
 mod http;

@@ -42,9 +42,12 @@ pub(crate) fn run(ground: &Ground, command: TaskCommand) -> Outcome {
 /// JSON as it was typed, in canonical form.
 pub(crate) fn json(text: &str, place: &str) -> Result<Json, Failure> {
     everloop_journal::canonical::canonicalize(text.as_bytes()).map_err(|error| {
-        Failure::usage(format!("{place} is not JSON that can be stored")).cause(error).hint(format!(
-            "put texts into double quotes and the whole into single ones: {place} '{{\"name\": \"value\"}}'"
-        ))
+        let hint = if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+            "put texts into double quotes and the whole into single ones: '{\"name\": \"value\"}'"
+        } else {
+            "change the value there, or send it as a text"
+        };
+        Failure::usage(format!("{place} is not JSON that can be stored")).cause(error).hint(hint)
     })
 }
 

@@ -44,6 +44,7 @@ pub(super) fn check(
             Entry::Saw { .. }
             | Entry::Noticed { .. }
             | Entry::Followed { .. }
+            | Entry::Effect { .. }
             | Entry::Killed { .. }
             | Entry::DatabaseKilled { .. }
             | Entry::Started { .. }

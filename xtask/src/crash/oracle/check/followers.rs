@@ -29,6 +29,7 @@ pub(super) fn check(entries: &[Entry], cases: &BTreeMap<&str, Case<'_>>, finding
             | Entry::Acted { .. }
             | Entry::Ended { .. }
             | Entry::Refused { .. }
+            | Entry::Effect { .. }
             | Entry::Killed { .. }
             | Entry::DatabaseKilled { .. }
             | Entry::Started { .. }

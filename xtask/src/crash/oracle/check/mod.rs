@@ -3,6 +3,7 @@
 //! A violation has a name that says which promise was broken. Each check is its own file; all of them see the same cases.
 
 mod acknowledged;
+mod effects;
 mod followers;
 mod histories;
 mod steps;
@@ -40,6 +41,9 @@ pub(crate) struct Figures {
     pub(crate) events: u64,
     /// Steps whose outcome was recorded.
     pub(crate) steps: u64,
+    /// Effects outside, and those among them that came again because the first was in doubt.
+    pub(crate) effects: u64,
+    pub(crate) effects_in_doubt: u64,
     /// Attempts that were lost.
     pub(crate) lost_attempts: u64,
     /// Tasks that failed because too many attempts in a row were lost.
@@ -103,6 +107,7 @@ pub(crate) fn check(
     for case in cases.values() {
         steps::check(case, &mut findings);
     }
+    effects::check(entries, &cases, &mut findings);
     followers::check(entries, &cases, &mut findings);
     still::check(entries, &cases, stand_still_ms, &mut findings);
     (findings.figures, findings.violations)

@@ -4,7 +4,7 @@ use super::check;
 use crate::crash::oracle::client::View;
 use crate::crash::oracle::evidence::{Evidence, History};
 use crate::crash::oracle::ledger::{Act, Entry};
-use crate::crash::plan::{Course, Following, Plan, STEP_TYPES, Scripted};
+use crate::crash::plan::{Course, Following, Plan, REQUEST, STEP_TYPES, Scripted};
 use everloop_journal::chain::{Draft, head_after, link, start, to_json};
 use everloop_journal::keys::{Jwks, SigningKey};
 use everloop_journal::{canonical, hex, receipt};
@@ -356,6 +356,37 @@ fn what_was_wanted_and_acknowledged_is_recorded_once() {
     assert_eq!(acted(&world, Act::Pause, 200, 4), [""; 0]);
     assert_eq!(acted(&world, Act::Pause, 200, 3), ["event-missing"]);
     assert_eq!(acted(&world, Act::Cancel, 200, 4), ["event-missing"]);
+}
+
+#[test]
+fn an_effect_outside_is_made_before_the_record_and_under_one_key() {
+    let plan = Plan::new(PLAN_SEED);
+    let script = (0..).map(|n| plan.task(n)).find(|script| matches!(script.course, Course::Effect { .. })).unwrap();
+    let n = script.n;
+    let result = json(&json!({ "status": 200 }));
+    let bodies = vec![
+        EventBody::Submitted(Box::new(TaskSpec::new("mock"))),
+        started(1),
+        lost(1),
+        started(2),
+        recorded(REQUEST),
+        Completed { continued_as: None, result, unconsumed: Vec::new() }.into(),
+    ];
+    let world = World { plan, script, bodies, times: vec![0, 10, 20, 30, 40, 50] };
+    let judge = |times: &[i64], key: Option<&str>, n: u64| {
+        world.judge(|entries, _| {
+            let right = everloop_journal::digest::step_idempotency_key(TaskId([9; 16]), "request#1");
+            let key = key.map_or(right, str::to_owned);
+            entries.extend(times.iter().map(|ms| Entry::Effect { n, key: key.clone(), at: ms * MS }));
+        })
+    };
+    assert_eq!(judge(&[35], None, n), [""; 0]);
+    assert_eq!(judge(&[15, 35], None, n), [""; 0]);
+    assert_eq!(judge(&[], None, n), ["effect-missing"]);
+    assert_eq!(judge(&[15, 35, 36], None, n), ["effect-doubled"]);
+    assert_eq!(judge(&[15, 45], None, n), ["step-rerun"]);
+    assert_eq!(judge(&[35], Some("another"), n), ["key-changed"]);
+    assert_eq!(judge(&[35], None, n + 1_000_000), ["effect-unknown", "effect-missing"]);
 }
 
 #[test]

@@ -360,3 +360,6 @@ pub struct WorkerSpec {
     #[schemars(default)]
     pub version: String,
 }
+
+#[cfg(test)]
+mod tests;
