@@ -110,7 +110,15 @@ impl Failure {
                 failure.causes.push(format!("{}: {}", error.field, error.message));
             }
         }
-        failure.hint = problem.hint.or_else(|| Some(format!("everloop explain {}", problem.code)));
+        failure.hint = match problem.code.as_str() {
+            // The server speaks of requests, and here they are commands.
+            "not_finished" => Some("wait for its end: everloop task get TASK --wait 60s".to_owned()),
+            "unauthorized" => Some(
+                "show one by EVERLOOP_API_KEY or --api-key-file FILE; a server keeps its own in the file api-key of its data folder"
+                    .to_owned(),
+            ),
+            code => problem.hint.or_else(|| Some(format!("everloop explain {code}"))),
+        };
         failure
     }
 }
@@ -139,9 +147,11 @@ impl From<ClientError> for Failure {
                     .cause(reason)
                     .hint("start one with: everloop dev\nor name one with --url or EVERLOOP_URL")
             }
-            ClientError::Protocol { url, reason } => Self::refused(format!("the answer of {url} makes no sense"))
-                .cause(reason)
-                .hint("is it an Everloop server of this version? see: everloop doctor"),
+            ClientError::Protocol { url, reason } => {
+                Self::refused(format!("the answer of {url} makes no sense"))
+                    .cause(reason)
+                    .hint("is it an Everloop server of this version? see: everloop doctor")
+            }
             ClientError::Invalid(reason) => Self::usage(reason),
         }
     }
@@ -181,7 +191,9 @@ mod tests {
 
     #[test]
     fn every_part_has_a_line_of_its_own() {
-        let failure = Failure::usage("the port is taken").cause("everloop (pid 4) has it").hint("stop it\nor use --listen");
+        let failure = Failure::usage("the port is taken")
+            .cause("everloop (pid 4) has it")
+            .hint("stop it\nor use --listen");
         assert_eq!(
             failure.to_string(),
             "error: the port is taken\n  cause: everloop (pid 4) has it\n  hint: stop it\n        or use --listen"

@@ -1,5 +1,8 @@
 //! Puts the program together: the only place that names adapters.
-#![expect(clippy::disallowed_methods, reason = "the program's own files, and the one task that is its worker")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the program's own files, and the one task that is its worker"
+)]
 
 use crate::system::{SystemClock, SystemRandom};
 use anyhow::{Context as _, bail};
@@ -73,17 +76,18 @@ pub(crate) fn serve(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> an
 }
 
 async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
-    make_folder(&options.data_dir)?;
-    let clock = Arc::new(SystemClock::start());
-    let random = Arc::new(SystemRandom);
-    let api_key = api_key(options, &*random)?;
     if !options.listen.ip().is_loopback() && options.mode == Mode::Dev {
         bail!(
             "dev mode listens on this machine only, not on {}\n  hint: use `everloop serve`, which asks every caller for a key",
             options.listen
         );
     }
-    let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
+    make_folder(&options.data_dir)?;
+    let clock = Arc::new(SystemClock::start());
+    let random = Arc::new(SystemRandom);
+    let api_key = api_key(options, &*random)?;
+    let listener =
+        tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
     // A store works for whoever waits on a thread, and not within the runtime.
@@ -97,7 +101,10 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
         tokio::task::spawn_blocking(move || reap_leftovers(&workspaces)).await?
     };
     if reaped.commands > 0 {
-        tracing::info!(commands = reaped.commands, "commands of the last run were still running and were ended");
+        tracing::info!(
+            commands = reaped.commands,
+            "commands of the last run were still running and were ended"
+        );
     }
     let (engine, threads) = start_engine(options, store.writer, store.reader, clock.clone(), key).await?;
     let commands = options.mode == Mode::Dev || options.unsafe_no_sandbox;
@@ -134,12 +141,12 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
         told_to_stop().await;
         stop.send_replace(true);
     };
-    let served = everloop_server::serve(listener, control, everloop_server::Options::default(), shutdown).await;
+    let served =
+        everloop_server::serve(listener, control, everloop_server::Options::default(), shutdown).await;
     if let Some(worker) = worker {
         worker.await??;
     }
-    // No one must find a server that is gone.
-    let _ = fs::remove_file(options.data_dir.join("server.json"));
+    withdraw(&options.data_dir);
     drop(engine);
     tokio::task::spawn_blocking(move || threads.join()).await?;
     served.map_err(Into::into)
@@ -152,7 +159,12 @@ struct Stores {
     name: &'static str,
 }
 
-fn open_store(options: &ServeOptions, url: &str, clock: &dyn Clock, random: &dyn Random) -> anyhow::Result<Stores> {
+fn open_store(
+    options: &ServeOptions,
+    url: &str,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> anyhow::Result<Stores> {
     let birth = Birth::new(clock.now(), random);
     let blobs = Arc::new(everloop_store_sql::blob_files::BlobFiles::new(&options.data_dir));
     let default = format!("sqlite:{}", options.data_dir.join("everloop.db").display());
@@ -163,10 +175,14 @@ fn open_store(options: &ServeOptions, url: &str, clock: &dyn Clock, random: &dyn
     } else if database.starts_with("postgres://") || database.starts_with("postgresql://") {
         (everloop_store_sql::open_postgres(&PostgresOptions::new(database), &birth), "postgres")
     } else {
-        bail!("--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder");
+        bail!(
+            "--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder"
+        );
     };
     let opened = opened.map_err(|error| match error {
-        everloop_store::error::StoreError::Refused { what, remedy } => anyhow::anyhow!("{what}\n  hint: {remedy}"),
+        everloop_store::error::StoreError::Refused { what, remedy } => {
+            anyhow::anyhow!("{what}\n  hint: {remedy}")
+        }
         error => anyhow::Error::new(error).context("the database could not be opened"),
     })?;
     Ok(Stores { writer: opened.writer, reader: opened.reader, blobs, name })
@@ -180,7 +196,8 @@ async fn start_engine(
     key: Arc<SigningKey>,
 ) -> anyhow::Result<(Arc<Engine>, Threads)> {
     let known = tokio::task::block_in_place(|| reader.signing_keys())?.iter().any(|row| row.kid == key.kid());
-    let public = SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
+    let public =
+        SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
     let parts = everloop_engine::engine::Parts {
         writer,
         reader,
@@ -230,7 +247,10 @@ fn port_in_use(options: &ServeOptions) -> String {
 
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
-        format!("the data folder {} can't be made\n  hint: choose one that you can write with --data-dir", folder.display())
+        format!(
+            "the data folder {} can't be made\n  hint: choose one that you can write with --data-dir",
+            folder.display()
+        )
     })
 }
 
@@ -238,22 +258,31 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let written = || -> std::io::Result<()> {
         let new = path.with_extension("new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     written().with_context(|| {
-        format!("{} can't be written\n  hint: make its folder writable, or choose another with --data-dir", path.display())
+        format!(
+            "{} can't be written\n  hint: make its folder writable, or choose another with --data-dir",
+            path.display()
+        )
     })
 }
 
 fn api_key(options: &ServeOptions, random: &dyn Random) -> anyhow::Result<String> {
     if let Some(file) = &options.api_key_file {
-        let key = fs::read_to_string(file).with_context(|| format!("the API key can't be read from {}", file.display()))?;
+        let key = fs::read_to_string(file).with_context(|| {
+            format!("the API key can't be read from {}\n  hint: name a file that you can read with --api-key-file", file.display())
+        })?;
         if !key.trim().starts_with("evl_") || key.trim().len() < 24 {
-            bail!("{} holds no API key: it must begin with evl_ and have at least 24 characters", file.display());
+            bail!(
+                "{} holds no API key: it must begin with evl_ and have at least 24 characters\n  hint: copy the one of a data folder, or leave --api-key-file out to get one made",
+                file.display()
+            );
         }
         return Ok(key.trim().to_owned());
     }
@@ -289,19 +318,33 @@ fn signing_key(data_dir: &Path, random: &dyn Random) -> anyhow::Result<SigningKe
 fn announce(data_dir: &Path, url: &str) -> anyhow::Result<()> {
     let pid = std::process::id();
     write_secret(&data_dir.join("server.json"), &format!("{{\"pid\":{pid},\"url\":\"{url}\"}}\n"))?;
-    let Some(state) = state_folder() else { return Ok(()) };
     let listed = || -> std::io::Result<()> {
-        let folder = fs::canonicalize(data_dir)?;
-        let servers = state.join("servers");
-        fs::create_dir_all(&servers)?;
-        let name = everloop_journal::hex::encode(&everloop_journal::digest::sha256(folder.as_os_str().as_encoded_bytes())[..8]);
-        fs::write(servers.join(name), format!("{}\n", folder.display()))
+        let Some((entry, folder)) = listing(data_dir)? else { return Ok(()) };
+        fs::create_dir_all(entry.parent().unwrap_or(Path::new(".")))?;
+        fs::write(entry, format!("{}\n", folder.display()))
     };
     if let Err(error) = listed() {
         // Clients then have to be told where it is.
         tracing::debug!(%error, "the data folder could not be listed");
     }
     Ok(())
+}
+
+/// Takes back what [`announce`] said: no one must find a server that is gone.
+fn withdraw(data_dir: &Path) {
+    let entry = listing(data_dir).ok().flatten().map(|(entry, _)| entry);
+    for file in entry.into_iter().chain([data_dir.join("server.json")]) {
+        // A file that stays names a server that does not answer, and clients go on to the next.
+        let _ = fs::remove_file(file);
+    }
+}
+
+/// The file that lists a data folder, and the folder's full path.
+fn listing(data_dir: &Path) -> std::io::Result<Option<(PathBuf, PathBuf)>> {
+    let Some(state) = state_folder() else { return Ok(None) };
+    let folder = fs::canonicalize(data_dir)?;
+    let digest = everloop_journal::digest::sha256(folder.as_os_str().as_encoded_bytes());
+    Ok(Some((state.join("servers").join(everloop_journal::hex::encode(&digest[..8])), folder)))
 }
 
 /// Where the data folders of this user's servers are listed: a file each, under `servers/`.

@@ -177,7 +177,8 @@ mod tests {
         std::fs::create_dir_all(state.join(SERVERS)).unwrap();
         std::fs::write(state.join(SERVERS).join("1"), format!("{}\n", data.display())).unwrap();
         std::fs::write(data.join(KEY_FILE), "evl_k\n").unwrap();
-        let here = Surroundings { folder: root.join("none"), state: Some(state.clone()), ..Surroundings::default() };
+        let here =
+            Surroundings { folder: root.join("none"), state: Some(state.clone()), ..Surroundings::default() };
         let found = discover(&here);
         assert_eq!(found.url, url);
         assert_eq!(found.api_key.as_deref(), Some("evl_k"));

@@ -76,7 +76,9 @@ impl Embedded {
         let log = std::fs::File::create(&start.log).map_err(StartError::Spawn)?;
         let mut command = Command::new(&start.program);
         if let Some(folder) = &start.apart {
-            for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVERLOOP_")) {
+            for (name, _) in
+                std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVERLOOP_"))
+            {
                 command.env_remove(name);
             }
             command.current_dir(folder).env("XDG_STATE_HOME", folder);
@@ -174,7 +176,8 @@ fn connect(server: &ServerFile, folder: &Path, options: &ClientOptions) -> Resul
 fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let start = lines.iter().rposition(|line| line.starts_with("error:")).unwrap_or(lines.len().saturating_sub(1));
+    let start =
+        lines.iter().rposition(|line| line.starts_with("error:")).unwrap_or(lines.len().saturating_sub(1));
     let said = lines.get(start..).unwrap_or_default().join("\n");
     said.strip_prefix("error: ").map(str::to_owned).unwrap_or(said)
 }

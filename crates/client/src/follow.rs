@@ -70,7 +70,11 @@ struct Follower {
 impl Client {
     /// Follows a task to its end. A lost connection is made anew from where it broke off; without a filter every number comes
     /// exactly once and in order, or the stream ends with an error.
-    pub fn follow(&self, task: &str, follow: Follow) -> impl Stream<Item = Result<Item, ClientError>> + use<> {
+    pub fn follow(
+        &self,
+        task: &str,
+        follow: Follow,
+    ) -> impl Stream<Item = Result<Item, ClientError>> + use<> {
         let follower = Follower {
             client: self.clone(),
             task: task.to_owned(),
@@ -147,7 +151,9 @@ impl Follower {
     fn block(&mut self, block: Block) -> Result<Option<Item>, ClientError> {
         let wrong = |reason: String| crate::http::protocol(&format!("{}/events", self.task), reason);
         let seq = match &block.id {
-            Some(id) => Some(id.parse::<u64>().map_err(|_| wrong(format!("the position {id:?} is no number")))?),
+            Some(id) => {
+                Some(id.parse::<u64>().map_err(|_| wrong(format!("the position {id:?} is no number")))?)
+            }
             None => None,
         };
         let Some(data) = block.data else {
@@ -157,7 +163,8 @@ impl Follower {
             }
             return Ok(None);
         };
-        let data = Json::from_canonical(data).map_err(|error| wrong(format!("an event is not JSON: {error}")))?;
+        let data =
+            Json::from_canonical(data).map_err(|error| wrong(format!("an event is not JSON: {error}")))?;
         let kind = block.event.unwrap_or_else(|| "message".to_owned());
         let Some(seq) = seq else {
             return Ok(Some(if kind.starts_with("stream.") {
@@ -175,7 +182,11 @@ impl Follower {
             return Ok(None);
         }
         if self.follow.types.is_empty() && seq != self.position + 1 {
-            return Err(wrong(format!("event {} is missing: after {} came {seq}", self.position + 1, self.position)));
+            return Err(wrong(format!(
+                "event {} is missing: after {} came {seq}",
+                self.position + 1,
+                self.position
+            )));
         }
         self.position = seq;
         if is_terminal(&kind) {

@@ -40,7 +40,10 @@ pub struct ClientOptions {
 
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientOptions").field("url", &self.url).field("retry", &self.retry).finish_non_exhaustive()
+        f.debug_struct("ClientOptions")
+            .field("url", &self.url)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,7 +170,9 @@ impl Client {
     /// # Errors
     /// If that is no address of a server.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
-        let invalid = |why: &str| ClientError::Invalid(format!("{:?} is not the address of a server: {why}", options.url));
+        let invalid = |why: &str| {
+            ClientError::Invalid(format!("{:?} is not the address of a server: {why}", options.url))
+        };
         let base = Url::parse(&options.url).map_err(|error| invalid(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(invalid("it looks like http://127.0.0.1:7420"));
@@ -204,14 +209,17 @@ impl Client {
         self.read_with_status(call).await.map(|(_, answer)| answer)
     }
 
-    pub(crate) async fn read_with_status<T: DeserializeOwned>(&self, call: Call) -> Result<(StatusCode, T), ClientError> {
+    pub(crate) async fn read_with_status<T: DeserializeOwned>(
+        &self,
+        call: Call,
+    ) -> Result<(StatusCode, T), ClientError> {
         let place = self.place(&call);
         let (status, bytes) = self.send(call).await?;
         let answer = serde_json::from_slice(&bytes).map_err(|error| protocol(&place, error))?;
         Ok((status, answer))
     }
 
-    /// Sends a request whose answer says nothing.
+    /// Sends a request whose answer isn't needed.
     pub(crate) async fn done(&self, call: Call) -> Result<(), ClientError> {
         self.send(call).await.map(|_| ())
     }
@@ -263,7 +271,11 @@ impl Client {
 
     async fn once(&self, call: &Call) -> Result<Response, Failed> {
         let place = self.place(call);
-        let mut url = Url::parse(&place).map_err(|error| fatal(ClientError::Invalid(format!("{place}: {error}"))))?;
+        let mut url = Url::parse(&place).map_err(|error| Failed {
+            error: ClientError::Invalid(format!("{place}: {error}")),
+            is_transient: false,
+            retry_after: None,
+        })?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
@@ -298,7 +310,8 @@ impl Client {
     }
 
     fn network(&self, error: &reqwest::Error) -> Failed {
-        let reason = if error.is_timeout() { "it did not answer in time".to_owned() } else { root_cause(error) };
+        let reason =
+            if error.is_timeout() { "it did not answer in time".to_owned() } else { root_cause(error) };
         let error = ClientError::Unreachable { url: self.url().to_owned(), reason };
         Failed { error, is_transient: true, retry_after: None }
     }
@@ -327,7 +340,10 @@ impl Client {
         let problem = if is_problem { serde_json::from_slice::<Problem>(&body).ok() } else { None };
         let error = match problem {
             Some(problem) => ClientError::Refused(Box::new(problem)),
-            None => ClientError::Protocol { url: place.to_owned(), reason: format!("status {status} without a problem") },
+            None => ClientError::Protocol {
+                url: place.to_owned(),
+                reason: format!("status {status} without a problem"),
+            },
         };
         Failed { error, is_transient, retry_after }
     }
@@ -344,10 +360,6 @@ fn with_tls(is_needed: bool) -> reqwest::ClientBuilder {
     }
     let none = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
     builder.tls_backend_preconfigured(none.with_no_client_auth())
-}
-
-fn fatal(error: ClientError) -> Failed {
-    Failed { error, is_transient: false, retry_after: None }
 }
 
 pub(crate) fn protocol(place: &str, reason: impl fmt::Display) -> ClientError {
@@ -370,7 +382,9 @@ pub(crate) fn segment(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => out.push(byte as char),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

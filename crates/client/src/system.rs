@@ -5,7 +5,9 @@ use crate::http::{Call, Client, segment};
 use bytes::Bytes;
 use everloop_api::BASE;
 use everloop_api::page::Page;
-use everloop_api::system::{AboutView, BlobView, HealthView, InboxItem, KindView, QueueView, StatsView, WorkerView};
+use everloop_api::system::{
+    AboutView, BlobView, HealthView, InboxItem, KindView, QueueView, StatsView, WorkerView,
+};
 use everloop_api::task::TaskView;
 use reqwest::Method;
 

@@ -5,11 +5,13 @@
 use crate::error::ClientError;
 use crate::http::{Call, Client, segment};
 use everloop_api::command::{
-    BatchAnswer, BatchRequest, BulkAnswer, BulkRequest, CancelRequest, DecisionRequest, ForkRequest, InputAnswer,
-    InputRequest, PatchRequest, PauseRequest, ResumeRequest,
+    BatchAnswer, BatchRequest, BulkAnswer, BulkRequest, CancelRequest, DecisionRequest, ForkRequest,
+    InputAnswer, InputRequest, PatchRequest, PauseRequest, ResumeRequest,
 };
 use everloop_api::event::EventPage;
-use everloop_api::history::{AttemptView, ControlState, LogLine, OutputView, ProgressView, ReceiptView, StepView};
+use everloop_api::history::{
+    AttemptView, ControlState, LogLine, OutputView, ProgressView, ReceiptView, StepView,
+};
 use everloop_api::page::Page;
 use everloop_api::task::{TaskRequest, TaskView};
 use everloop_api::{BASE, IDEMPOTENCY_HEADER};
@@ -90,7 +92,11 @@ impl Client {
     ///
     /// # Errors
     /// The server's refusal, or that it can't be reached.
-    pub async fn submit(&self, request: &TaskRequest, wait: Option<Duration>) -> Result<Submitted, ClientError> {
+    pub async fn submit(
+        &self,
+        request: &TaskRequest,
+        wait: Option<Duration>,
+    ) -> Result<Submitted, ClientError> {
         self.submit_as(request, wait, &self.request_key()).await
     }
 

@@ -4,9 +4,9 @@ use crate::error::ClientError;
 use crate::http::{Call, Client};
 use everloop_api::event::Body;
 use everloop_api::worker::{
-    AssignmentView, ClaimAnswer, ClaimRequest, EventsRequest, FailRequest, FinishRequest, HeartbeatRequest, HeldLease,
-    JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest, SignalWord, SignalsAnswer,
-    SuspendRequest,
+    AssignmentView, ClaimAnswer, ClaimRequest, EventsRequest, FailRequest, FinishRequest, HeartbeatRequest,
+    HeldLease, JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest,
+    SignalWord, SignalsAnswer, SuspendRequest,
 };
 use everloop_api::{BASE, LEASE_HEADER};
 use everloop_types::error::{Class, Code, Refusal};
@@ -37,9 +37,13 @@ struct Registered {
 impl From<ClientError> for SourceError {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Refused(problem) if problem.class == Class::Transient => Self::Unavailable(problem.detail),
+            ClientError::Refused(problem) if problem.class == Class::Transient => {
+                Self::Unavailable(problem.detail)
+            }
             ClientError::Refused(problem) => Self::Refused(problem.into_refusal(None)),
-            ClientError::Unreachable { .. } | ClientError::Protocol { .. } => Self::Unavailable(error.to_string()),
+            ClientError::Unreachable { .. } | ClientError::Protocol { .. } => {
+                Self::Unavailable(error.to_string())
+            }
             ClientError::Invalid(why) => Self::Refused(Refusal::new(Code::Internal, why)),
         }
     }
@@ -88,7 +92,8 @@ fn entry(item: JournalItem) -> Result<JournalEntry, SourceError> {
 }
 
 fn bodies(events: &[EventBody]) -> Result<Vec<Body>, SourceError> {
-    let refuse = |error: serde_json::Error| SourceError::Refused(Refusal::new(Code::Internal, error.to_string()));
+    let refuse =
+        |error: serde_json::Error| SourceError::Refused(Refusal::new(Code::Internal, error.to_string()));
     events.iter().map(|event| Body::of(event).map_err(refuse)).collect()
 }
 
@@ -111,7 +116,13 @@ impl WorkSource for HttpSource {
         })
     }
 
-    fn claim(&self, worker: WorkerId, max: u32, wait: Duration, request: u64) -> Sourced<'_, Vec<Assignment>> {
+    fn claim(
+        &self,
+        worker: WorkerId,
+        max: u32,
+        wait: Duration,
+        request: u64,
+    ) -> Sourced<'_, Vec<Assignment>> {
         Box::pin(async move {
             let call = Call::post(format!("{BASE}/workers/{worker}/claim"))
                 .wait(wait)
@@ -208,10 +219,19 @@ impl WorkSource for HttpSource {
         })
     }
 
-    fn frames(&self, _tenant: TenantId, task: TaskId, lease: LeaseToken, frames: Vec<Frame>) -> Sourced<'_, ()> {
+    fn frames(
+        &self,
+        _tenant: TenantId,
+        task: TaskId,
+        lease: LeaseToken,
+        frames: Vec<Frame>,
+    ) -> Sourced<'_, ()> {
         Box::pin(async move {
-            let Some(worker) = *self.worker.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
-            let frames = frames.into_iter().map(|frame| Body { r#type: frame.kind, data: frame.data }).collect();
+            let Some(worker) = *self.worker.lock().unwrap_or_else(PoisonError::into_inner) else {
+                return Ok(());
+            };
+            let frames =
+                frames.into_iter().map(|frame| Body { r#type: frame.kind, data: frame.data }).collect();
             let request = EventsRequest { worker, batch: None, events: Vec::new(), frames };
             Ok(self.client.done(Self::attempt(task, lease, "events")?.json(&request)?).await?)
         })

@@ -25,7 +25,11 @@ pub(super) fn run(ground: &Ground, command: &ConfigCommand) -> Outcome {
 fn show(ground: &Ground) -> Outcome {
     let mut rows = vec![["SETTING", "VALUE", "FROM", "WHAT IT IS"].map(str::to_owned).to_vec()];
     for (setting, value, source) in ground.settings.shown() {
-        let from = if value.is_empty() && source == Source::Default { "not set".to_owned() } else { source.describe(setting) };
+        let from = if value.is_empty() && source == Source::Default {
+            "not set".to_owned()
+        } else {
+            source.describe(setting)
+        };
         if ground.json {
             let value = (!value.is_empty()).then_some(value);
             output::json(&Shown { key: setting.key, value, source: from, about: setting.about });

@@ -23,7 +23,8 @@ async fn list(ground: &Ground, client: &Client, limit: u32) -> Outcome {
     let mut tasks = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = client.dead_letters(Some((limit - tasks.len()).min(PAGE_ITEMS)), cursor.as_deref()).await?;
+        let page =
+            client.dead_letters(Some((limit - tasks.len()).min(PAGE_ITEMS)), cursor.as_deref()).await?;
         tasks.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() || tasks.len() >= limit {

@@ -43,9 +43,17 @@ pub(crate) fn serve(ground: &Ground, server: &ServerArgs, options: &ServeOptions
         stop_with_parent();
     }
     wire::serve(options, |ready| {
-        let hint = if options.mode == Mode::Dev { "try: everloop task start mock --follow" } else { "callers need the key" };
+        let hint = if options.mode == Mode::Dev {
+            "try: everloop task start mock --follow"
+        } else {
+            "callers need the key"
+        };
         ground.talk(format!("Everloop is ready at {} ({hint})", ready.url));
-        ground.talk(format!("its files are in {} ({}); stop it with Ctrl-C", ready.data_dir.display(), ready.store));
+        ground.talk(format!(
+            "its files are in {} ({}); stop it with Ctrl-C",
+            ready.data_dir.display(),
+            ready.store
+        ));
     })?;
     Ok(Exit::Done)
 }

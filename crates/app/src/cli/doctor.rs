@@ -62,22 +62,36 @@ fn stale(folder: &Path) -> Option<Problem> {
     if discover::listens(&server.url) {
         return None;
     }
-    let what = format!("the server of {} is gone and did not say goodbye (pid {})", folder.display(), server.pid);
-    Some(problem(Exit::Refused, what, format!("start it again: everloop dev --data-dir {}", folder.display())))
+    let what =
+        format!("the server of {} is gone and did not say goodbye (pid {})", folder.display(), server.pid);
+    Some(problem(
+        Exit::Refused,
+        what,
+        format!("start it again: everloop dev --data-dir {}", folder.display()),
+    ))
 }
 
 async fn server(client: &Client) -> Vec<Problem> {
     let mut problems = Vec::new();
     match client.about().await {
         Ok(about) if about.version != env!("CARGO_PKG_VERSION") => {
-            let what = format!("the server at {} is version {}, this program {}", client.url(), about.version, env!("CARGO_PKG_VERSION"));
+            let what = format!(
+                "the server at {} is version {}, this program {}",
+                client.url(),
+                about.version,
+                env!("CARGO_PKG_VERSION")
+            );
             problems.push(problem(Exit::Refused, what, "update the older one"));
         }
         Ok(_) => {}
         Err(error) => {
             let failure = crate::failure::Failure::from(error);
             let what = format!("{}: {}", failure.message, failure.causes.join(": "));
-            problems.push(problem(failure.exit, what, failure.hint.unwrap_or_else(|| "everloop dev".to_owned())));
+            problems.push(problem(
+                failure.exit,
+                what,
+                failure.hint.unwrap_or_else(|| "everloop dev".to_owned()),
+            ));
             return problems;
         }
     }
@@ -90,7 +104,8 @@ async fn server(client: &Client) -> Vec<Problem> {
         }
         Err(error) => {
             let failure = crate::failure::Failure::from(error);
-            let what = format!("the server at {} is not healthy: {}", client.url(), failure.causes.join(": "));
+            let what =
+                format!("the server at {} is not healthy: {}", client.url(), failure.causes.join(": "));
             problems.push(problem(failure.exit, what, "look into its log"));
         }
     }

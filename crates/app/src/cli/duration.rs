@@ -17,8 +17,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 86_400_000,
         _ => return Err("a time is a number and ms, s, m, h or d, such as 30s".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "a time is a number and ms, s, m, h or d, such as 30s".to_owned())?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is longer than anything lasts".to_owned())
+    let number: u64 =
+        number.parse().map_err(|_| "a time is a number and ms, s, m, h or d, such as 30s".to_owned())?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "that is longer than anything lasts".to_owned())
 }
 
 #[cfg(test)]

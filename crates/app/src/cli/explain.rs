@@ -69,7 +69,9 @@ pub(crate) fn run(explain: &ExplainArgs) -> Outcome {
 
 fn limits_table() -> String {
     let mut rows = vec![["LIMIT", "VALUE", "WHAT TO DO"].map(str::to_owned).to_vec()];
-    rows.extend(limits::TABLE.iter().map(|row| [row.name, row.value, row.remedy].map(str::to_owned).to_vec()));
+    rows.extend(
+        limits::TABLE.iter().map(|row| [row.name, row.value, row.remedy].map(str::to_owned).to_vec()),
+    );
     output::table(&rows)
 }
 

@@ -80,11 +80,13 @@ impl Ground {
     fn unreachable(&self, url: &str) -> Failure {
         let failure = Failure::new(Exit::Unreachable, "no Everloop server is running");
         match self.settings.get("data_dir") {
-            Some(folder) => failure
-                .cause(format!("none keeps its files in {folder}"))
-                .hint(format!("start one with: everloop dev --data-dir {folder}\nor name another with --url")),
+            Some(folder) => failure.cause(format!("none keeps its files in {folder}")).hint(format!(
+                "start one with: everloop dev --data-dir {folder}\nor name another with --url"
+            )),
             None => failure
-                .cause(format!("nobody listens at {url}, and neither does any server of this folder or this user"))
+                .cause(format!(
+                    "nobody listens at {url}, and neither does any server of this folder or this user"
+                ))
                 .hint("start one with: everloop dev\nor name one with --url or EVERLOOP_URL"),
         }
     }

@@ -52,7 +52,9 @@ fn request(args: &RunArgs) -> Result<TaskRequest, Failure> {
     for name in &args.env {
         let value = std::env::var(name).map_err(|error| {
             let hint = match name.split_once('=') {
-                Some((name, _)) => format!("--env names a variable of this shell: export it, then --env {name}"),
+                Some((name, _)) => {
+                    format!("--env names a variable of this shell: export it, then --env {name}")
+                }
                 None => format!("export {name}, or leave --env {name} out"),
             };
             Failure::usage(format!("the variable {name} can't be passed on")).cause(error).hint(hint)
@@ -82,13 +84,7 @@ async fn with_server(ground: &Ground, args: &RunArgs, request: &TaskRequest) -> 
     if let Some(file) = ground.settings.file() {
         arguments.extend(["--config".into(), file.into()]);
     }
-    let start = StartOptions {
-        program,
-        arguments,
-        log: folder.join("embedded.log"),
-        folder,
-        apart: None,
-    };
+    let start = StartOptions { program, arguments, log: folder.join("embedded.log"), folder, apart: None };
     let server = Embedded::start(&start, ground.options(&found)).await.map_err(|error| {
         Failure::refused("no server is running, and none could be started here")
             .cause(error)
@@ -144,7 +140,13 @@ async fn follow(ground: &Ground, args: &RunArgs, client: &Client, request: &Task
     ended(&client.task(&id, None).await?, interrupts > 0)
 }
 
-async fn event_seen(ground: &Ground, args: &RunArgs, client: &Client, task: &str, view: &EventView) -> Result<(), Failure> {
+async fn event_seen(
+    ground: &Ground,
+    args: &RunArgs,
+    client: &Client,
+    task: &str,
+    view: &EventView,
+) -> Result<(), Failure> {
     match view.kind.as_str() {
         "log" => {
             let bytes = chunk(view)?;
@@ -190,16 +192,23 @@ fn ended(task: &TaskView, interrupted: bool) -> Outcome {
         let code = task.result.as_ref().and_then(|result| number("exit_code", &result.parse().ok()?));
         return match task.state {
             State::Cancelled if interrupted => Ok(Exit::Code(INTERRUPTED)),
-            State::Cancelled => Err(Failure::refused("the command was cancelled").hint(format!("everloop task follow {}", task.id))),
+            State::Cancelled => Err(Failure::refused("the command was cancelled")
+                .hint(format!("everloop task follow {}", task.id))),
             State::Completed => Ok(Exit::Code(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(0))),
             state => Err(Failure::refused(format!("{} is {state} and gave no exit code", task.id))),
         };
     };
-    let details = error.details.as_ref().and_then(|details| details.parse::<serde_json::Value>().ok()).unwrap_or_default();
+    let details = error
+        .details
+        .as_ref()
+        .and_then(|details| details.parse::<serde_json::Value>().ok())
+        .unwrap_or_default();
     let byte = |name: &str| number(name, &details).and_then(|number| u8::try_from(number).ok());
     match error.code.as_str() {
         "exit_status" => Ok(Exit::Code(byte("exit_code").unwrap_or(RUN_FAILED))),
-        "exit_signal" => Ok(Exit::Code(byte("signal").map_or(RUN_FAILED, |signal| SIGNALLED.saturating_add(signal)))),
+        "exit_signal" => {
+            Ok(Exit::Code(byte("signal").map_or(RUN_FAILED, |signal| SIGNALLED.saturating_add(signal))))
+        }
         code => Err(Failure::refused("the command did not run to its end")
             .cause(show::error(error))
             .hint(format!("everloop explain {code}"))),

@@ -51,8 +51,12 @@ impl EventView {
             "task.submitted" => text("kind"),
             "task.started" => format!("attempt {} by {}", data["attempt"], text("worker")),
             "step.started" | "step.completed" => text("step"),
-            "step.failed" => format!("{}: {}", text("step"), data["error"]["message"].as_str().unwrap_or_default()),
-            "log" => self.text("text").map_or_else(|| "(bytes)".to_owned(), |text| text.trim_end().to_owned()),
+            "step.failed" => {
+                format!("{}: {}", text("step"), data["error"]["message"].as_str().unwrap_or_default())
+            }
+            "log" => {
+                self.text("text").map_or_else(|| "(bytes)".to_owned(), |text| text.trim_end().to_owned())
+            }
             "task.progress" => {
                 let count = match (&data["done"], &data["total"]) {
                     (Value::Null, _) => String::new(),
@@ -63,7 +67,11 @@ impl EventView {
             }
             "task.failed" | "task.retry_scheduled" => {
                 let error = &data["error"];
-                format!("{}: {}", error["code"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default())
+                format!(
+                    "{}: {}",
+                    error["code"].as_str().unwrap_or_default(),
+                    error["message"].as_str().unwrap_or_default()
+                )
             }
             "task.completed" => data["result"].to_string(),
             "task.lease_lost" => format!("attempt {}: {}", data["attempt"], text("reason")),
@@ -117,7 +125,10 @@ pub(crate) fn task(task: &TaskView) -> String {
     row("key", task.key.clone().unwrap_or_default());
     row("title", task.title.clone().or_else(|| task.name.clone()).unwrap_or_default());
     row("queue", task.queue.clone());
-    row("labels", task.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
+    row(
+        "labels",
+        task.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
+    );
     row("attempts", format!("{} ({} tries failed, {} lost)", task.attempt, task.tries, task.lost_attempts));
     row("steps", task.steps.to_string());
     if let Some(progress) = &task.progress {
@@ -130,7 +141,10 @@ pub(crate) fn task(task: &TaskView) -> String {
     row("questions", task.open_requests.join(" "));
     row("paused", task.paused.as_ref().map(|paused| paused.reason.clone()).unwrap_or_default());
     row("not claimed", task.unclaimable.clone().unwrap_or_default());
-    row("forked from", task.forked_from.as_ref().map(|from| format!("{}/{}", from.task, from.upto_seq)).unwrap_or_default());
+    row(
+        "forked from",
+        task.forked_from.as_ref().map(|from| format!("{}/{}", from.task, from.upto_seq)).unwrap_or_default(),
+    );
     row("created", task.created_at.to_string());
     row("finished", task.finished_at.map(|at| at.to_string()).unwrap_or_default());
     row("last event", task.last_seq.to_string());
@@ -143,14 +157,21 @@ pub(crate) fn task(task: &TaskView) -> String {
 pub(crate) fn tasks(tasks: &[TaskView]) -> String {
     let mut rows = vec![["TASK", "STATE", "KIND", "CREATED", "NAME"].map(str::to_owned).to_vec()];
     for task in tasks {
-        let name = task.key.clone().or_else(|| task.title.clone()).or_else(|| task.name.clone()).unwrap_or_default();
+        let name =
+            task.key.clone().or_else(|| task.title.clone()).or_else(|| task.name.clone()).unwrap_or_default();
         let name = match &task.error {
             Some(error) => format!("{name}  {}: {}", error.code, error.message).trim().to_owned(),
             None => name,
         };
         let created = task.created_at.to_string();
         let created = created.get(..19).unwrap_or(&created).replace('T', " ");
-        rows.push(vec![task.id.to_string(), task.state.to_string(), task.kind.clone(), created, short(&name, 80)]);
+        rows.push(vec![
+            task.id.to_string(),
+            task.state.to_string(),
+            task.kind.clone(),
+            created,
+            short(&name, 80),
+        ]);
     }
     output::table(&rows)
 }

@@ -43,13 +43,14 @@ pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> Outcome {
 }
 
 fn hint(error: &clap::Error, arguments: &[OsString]) -> String {
-    let suggested = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .find_map(|kind| match error.get(kind)? {
-            ContextValue::String(text) => Some(text.clone()),
-            ContextValue::Strings(texts) => texts.first().cloned(),
-            _ => None,
-        });
+    let suggested =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+            .into_iter()
+            .find_map(|kind| match error.get(kind)? {
+                ContextValue::String(text) => Some(text.clone()),
+                ContextValue::Strings(texts) => texts.first().cloned(),
+                _ => None,
+            });
     if let Some(meant) = suggested {
         return format!("did you mean {}?", meant.trim());
     }

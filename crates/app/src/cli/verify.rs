@@ -38,9 +38,9 @@ pub(super) fn run(ground: &Ground, args: &VerifyArgs) -> Outcome {
 
 /// What the history of a broken export is called, and what to do about it.
 pub(super) fn broken(file: &Path, why: &str) -> Failure {
-    Failure::new(Exit::Broken, format!("{} does not verify", file.display()))
-        .cause(why)
-        .hint("it was changed or damaged after it was written; export it again, or ask whoever gave it to you")
+    Failure::new(Exit::Broken, format!("{} does not verify", file.display())).cause(why).hint(
+        "it was changed or damaged after it was written; export it again, or ask whoever gave it to you",
+    )
 }
 
 fn exit_of(verdict: &Verdict) -> Exit {
@@ -56,7 +56,9 @@ fn show(ground: &Ground, report: &Report) {
         Verdict::ConsistentSignerUnknown { signer } => (
             "consistent, signer unknown",
             Some(signer.as_str()),
-            Some("nobody vouches for it yet: name a JWKS that you trust with --key, or keep it as your trusted_keys file"),
+            Some(
+                "nobody vouches for it yet: name a JWKS that you trust with --key, or keep it as your trusted_keys file",
+            ),
         ),
         Verdict::ConsistentUnsigned => (
             "consistent, unsigned",

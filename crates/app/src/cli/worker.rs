@@ -77,7 +77,8 @@ fn executors(args: &WorkerArgs) -> Result<Registry, Failure> {
     if !args.unsafe_no_sandbox {
         return Ok(registry);
     }
-    let failed = |error: std::io::Error| Failure::refused("this program does not know where it lies").cause(error);
+    let failed =
+        |error: std::io::Error| Failure::refused("this program does not know where it lies").cause(error);
     let workspaces = std::env::temp_dir().join(format!("everloop-worker-{}", std::process::id()));
     let shell = ShellOptions { allowed: true, ..ShellOptions::new(workspaces).map_err(failed)? };
     Ok(registry.with(Arc::new(Shell::new(shell))))

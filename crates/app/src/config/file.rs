@@ -46,7 +46,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, String>,
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Boolean(truth) => truth.to_string(),
-            toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+            toml::Value::Float(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_)
+            | toml::Value::Table(_) => {
                 return Err(Failure::usage(format!("{key} in {} is not right", path.display()))
                     .cause(format!("{key}: {}", setting.about))
                     .hint("it has to be a text, a whole number, true or false"));

@@ -38,25 +38,48 @@ pub(crate) struct Setting {
     secret: bool,
 }
 
-const fn setting(key: &'static str, form: Form, default: Option<&'static str>, about: &'static str) -> Setting {
+const fn setting(
+    key: &'static str,
+    form: Form,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Setting {
     Setting { key, form, default, about, secret: false }
 }
 
 /// Every setting.
 pub(crate) const SETTINGS: &[Setting] = &[
-    Setting { secret: true, ..setting("api_key", Form::Text, None, "the API key that clients show; only as a variable") },
+    Setting {
+        secret: true,
+        ..setting("api_key", Form::Text, None, "the API key that clients show; only as a variable")
+    },
     setting("api_key_file", Form::Text, None, "a file with the API key"),
     setting("data_dir", Form::Text, None, "where a server keeps its files; ./.everloop in dev mode"),
     setting("database_url", Form::DatabaseUrl, None, "another database: sqlite:FILE or postgres://…"),
     setting("digest_every", Form::Number, Some("256"), "events between two digests of a stream"),
     setting("listen", Form::Address, Some("127.0.0.1:7420"), "where a server listens"),
-    setting("log", Form::Text, Some("info"), "which log lines are written: info, debug, everloop_engine=debug"),
+    setting(
+        "log",
+        Form::Text,
+        Some("info"),
+        "which log lines are written: info, debug, everloop_engine=debug",
+    ),
     setting("log_format", Form::LogFormat, Some("text"), "how log lines are written: text or json"),
     setting("retention_days", Form::Number, Some("30"), "how long finished tasks are kept"),
     setting("trusted_keys", Form::Text, None, "a JWKS with the keys that `everloop verify` trusts"),
-    setting("unsafe_no_sandbox", Form::Bool, Some("false"), "run commands outside of dev mode without a sandbox"),
+    setting(
+        "unsafe_no_sandbox",
+        Form::Bool,
+        Some("false"),
+        "run commands outside of dev mode without a sandbox",
+    ),
     setting("url", Form::Url, None, "the server that clients talk to"),
-    setting("workers", Form::Number, Some("64"), "tasks that a server runs itself at the same time; 0 for none"),
+    setting(
+        "workers",
+        Form::Number,
+        Some("64"),
+        "tasks that a server runs itself at the same time; 0 for none",
+    ),
 ];
 
 /// Where a value comes from.
@@ -114,7 +137,9 @@ impl Setting {
                 format!("{value:?} was given; {} is {}", self.key, self.about)
             }
         };
-        Err(Failure::usage(format!("{place} is not right")).cause(cause).hint(format!("it has to be {wanted}")))
+        Err(Failure::usage(format!("{place} is not right"))
+            .cause(cause)
+            .hint(format!("it has to be {wanted}")))
     }
 }
 
@@ -123,7 +148,9 @@ fn is_server_url(text: &str) -> bool {
 }
 
 fn is_database_url(text: &str) -> bool {
-    ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
+    ["sqlite:", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
 }
 
 fn has_password(text: &str) -> bool {
@@ -208,7 +235,9 @@ impl Settings {
     pub(crate) fn shown(&self) -> Vec<(&'static Setting, String, Source)> {
         let show = |setting: &'static Setting| match self.values.get(setting.key) {
             Some((_, source)) if setting.secret => (setting, "(hidden)".to_owned(), source.clone()),
-            Some((value, source)) if setting.form == Form::DatabaseUrl => (setting, without_password(value), source.clone()),
+            Some((value, source)) if setting.form == Form::DatabaseUrl => {
+                (setting, without_password(value), source.clone())
+            }
             Some((value, source)) => (setting, value.clone(), source.clone()),
             None => (setting, String::new(), Source::Default),
         };

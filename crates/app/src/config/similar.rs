@@ -1,7 +1,11 @@
 //! Which known word was meant.
 
 /// The known word that differs in the fewest letters, if these are few.
-pub(crate) fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>, at_most: usize) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    word: &str,
+    known: impl Iterator<Item = &'a str>,
+    at_most: usize,
+) -> Option<&'a str> {
     known
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= at_most)

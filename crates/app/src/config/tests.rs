@@ -37,7 +37,10 @@ fn a_file_knows_only_settings() {
 
 #[test]
 fn variables_that_are_nearly_ours_are_found_and_those_of_a_cluster_manager_pass() {
-    assert_eq!(load(&[], &[("EVERLOOP_LISTN", "x")]).unwrap_err().hint.as_deref(), Some("did you mean EVERLOOP_LISTEN?"));
+    assert_eq!(
+        load(&[], &[("EVERLOOP_LISTN", "x")]).unwrap_err().hint.as_deref(),
+        Some("did you mean EVERLOOP_LISTEN?")
+    );
     assert!(load(&[], &[("EVERLOOP_PORT_7420_TCP", "x"), ("EVERLOOP_SERVICE_HOST", "y")]).is_ok());
 }
 
@@ -47,5 +50,8 @@ fn passwords_are_refused_as_flags_and_never_shown() {
     assert!(load(&[("database_url", with)], &[]).is_err());
     let settings = load(&[], &[("EVERLOOP_DATABASE_URL", with), ("EVERLOOP_API_KEY", "evl_secret")]).unwrap();
     let shown = format!("{:?}", settings.shown());
-    assert!(!shown.contains("secret@") && !shown.contains("evl_") && !shown.contains("password=secret"), "{shown}");
+    assert!(
+        !shown.contains("secret@") && !shown.contains("evl_") && !shown.contains("password=secret"),
+        "{shown}"
+    );
 }

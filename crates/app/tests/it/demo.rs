@@ -22,6 +22,9 @@ fn the_demo_shows_all_it_promises_and_leaves_nothing_behind() {
     }
     assert_eq!(std::fs::read_dir(place.here()).unwrap().count(), 0);
     // Only what the test itself made: the demo's own folder lay beside these.
-    let left: Vec<_> = std::fs::read_dir(place.here().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(place.here().parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }

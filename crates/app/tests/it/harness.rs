@@ -119,10 +119,15 @@ impl Place {
         std::fs::read_to_string(self.here().join(name)).unwrap()
     }
 
+    pub(crate) fn read_if_there(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.here().join(name)).ok()
+    }
+
     /// What is different in every run, by one word each.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut out = text.replace(self.root.path().to_str().unwrap(), "[ROOT]");
-        for (prefix, word) in [("task_", "[TASK]"), ("127.0.0.1:", "127.0.0.1:[PORT]")] {
+        for (prefix, word) in [("task_", "[TASK]"), ("pid ", "pid [PID]"), ("127.0.0.1:", "127.0.0.1:[PORT]")]
+        {
             let mut rest = std::mem::take(&mut out);
             while let Some(at) = rest.find(prefix) {
                 let tail = &rest[at + prefix.len()..];

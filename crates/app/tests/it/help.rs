@@ -6,7 +6,18 @@ use crate::harness::Place;
 fn every_command_has_examples_before_its_usage() {
     let place = Place::new();
     for command in [
-        "dev", "serve", "worker", "run", "task", "dead-letters", "verify", "doctor", "config", "explain", "completions", "demo",
+        "dev",
+        "serve",
+        "worker",
+        "run",
+        "task",
+        "dead-letters",
+        "verify",
+        "doctor",
+        "config",
+        "explain",
+        "completions",
+        "demo",
     ] {
         let help = place.run(&[command, "--help"]).ok();
         let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));

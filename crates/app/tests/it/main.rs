@@ -11,6 +11,8 @@ mod help;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod run;
@@ -18,3 +20,5 @@ mod run;
 mod tasks;
 #[cfg(test)]
 mod wrong;
+#[cfg(test)]
+mod wrong_settings;

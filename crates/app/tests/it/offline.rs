@@ -8,8 +8,10 @@ fn settings_are_shown_with_where_they_come_from() {
     let place = Place::new();
     place.write("everloop.toml", "workers = 3\nlisten = \"127.0.0.1:9\"\n");
     let mut command = place.command(&["config", "show", "--url", "http://127.0.0.1:8"]);
-    let shown = said(command.env("EVERLOOP_LISTEN", "127.0.0.1:10").env("EVERLOOP_API_KEY", "evl_secret")).ok();
-    let first_three = |line: &str| line.split("  ").filter(|cell| !cell.is_empty()).take(3).collect::<Vec<_>>().join("|");
+    let shown =
+        said(command.env("EVERLOOP_LISTEN", "127.0.0.1:10").env("EVERLOOP_API_KEY", "evl_secret")).ok();
+    let first_three =
+        |line: &str| line.split("  ").filter(|cell| !cell.is_empty()).take(3).collect::<Vec<_>>().join("|");
     let rows: Vec<String> = shown.lines().map(first_three).map(|row| row.replace("| ", "|")).collect();
     expect![[r#"
         SETTING|VALUE|FROM
@@ -25,7 +27,8 @@ fn settings_are_shown_with_where_they_come_from() {
         trusted_keys|-|not set
         unsafe_no_sandbox|false|default
         url|http://127.0.0.1:8|--url
-        workers|3|everloop.toml"#]].assert_eq(&rows.join("\n"));
+        workers|3|everloop.toml"#]]
+    .assert_eq(&rows.join("\n"));
 }
 
 #[test]

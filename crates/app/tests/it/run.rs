@@ -10,11 +10,15 @@ fn output_and_exit_code_are_the_commands_own() {
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (7, "out\n", "err\n"));
     let killed = place.run(&["run", "--", "sh", "-c", "kill -TERM $$"]);
     assert_eq!(killed.code, 128 + 15, "{killed:?}");
+    let task = place.run(&["task", "list", "--kind", "shell", "--oldest", "--limit", "1", "--json"]).json();
+    let logs = place.run(&["task", "logs", task["id"].as_str().unwrap()]);
+    assert_eq!((logs.code, logs.out.as_str(), logs.err.as_str()), (0, "out\n", "err\n"));
     let missing = place.run(&["run", "--", "no-such-command"]);
     assert_eq!(missing.code, 125, "{missing:?}");
     let folder = place.run(&["run", "--", "pwd"]).ok();
     assert_eq!(std::path::Path::new(&folder).canonicalize().unwrap(), place.here().canonicalize().unwrap());
-    let mut command = place.command(&["run", "--env", "MARK", "--", "sh", "-c", "echo $MARK-$EVERLOOP_DATA_DIR"]);
+    let mut command =
+        place.command(&["run", "--env", "MARK", "--", "sh", "-c", "echo $MARK-$EVERLOOP_DATA_DIR"]);
     assert_eq!(crate::harness::said(command.env("MARK", "given")).ok(), "given-");
 }
 
@@ -40,7 +44,12 @@ fn a_command_that_a_crash_cut_off_is_put_to_its_caller() {
     let server = place.server(&[]);
     let script = "echo begun >> effects; test -f go || sleep 600; echo ended";
     let arguments = ["run", "--key", "cut", "--", "sh", "-c", script];
-    let mut caller = place.command(&arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut caller = place
+        .command(&arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     eventually("the command", || (lines(&place.here().join("effects")).len() == 1).then_some(()));
     server.kill();
     caller.kill().unwrap();
@@ -49,7 +58,10 @@ fn a_command_that_a_crash_cut_off_is_put_to_its_caller() {
     let _server = place.server(&[]);
     let asked = place.run(&arguments);
     assert_eq!(asked.code, 125, "{asked:?}");
-    assert!(asked.err.contains("nobody knows how far it got") && asked.err.contains("--on-unknown rerun"), "{asked:?}");
+    assert!(
+        asked.err.contains("nobody knows how far it got") && asked.err.contains("--on-unknown rerun"),
+        "{asked:?}"
+    );
     let mut decided = vec!["run", "--on-unknown", "rerun"];
     decided.extend(&arguments[1..]);
     let rerun = place.run(&decided);

@@ -3,7 +3,8 @@
 use crate::harness::{Place, eventually};
 use expect_test::expect;
 
-const TWO_STEPS: &str = r#"{"steps":[{"name":"one","result":1},{"name":"two","result":2}],"result":{"sum":3}}"#;
+const TWO_STEPS: &str =
+    r#"{"steps":[{"name":"one","result":1},{"name":"two","result":2}],"result":{"sum":3}}"#;
 
 fn state(place: &Place, task: &str, wanted: &str) {
     eventually(wanted, || {
@@ -16,7 +17,8 @@ fn state(place: &Place, task: &str, wanted: &str) {
 fn a_task_from_start_to_verified_receipt() {
     let place = Place::new();
     let server = place.server(&[]);
-    let started = place.run(&["task", "start", "mock", "--input", TWO_STEPS, "--key", "digest-1", "--wait", "30s"]);
+    let started =
+        place.run(&["task", "start", "mock", "--input", TWO_STEPS, "--key", "digest-1", "--wait", "30s"]);
     expect![[r#"
         {"sum":3}"#]]
     .assert_eq(&started.ok());
@@ -27,9 +29,14 @@ fn a_task_from_start_to_verified_receipt() {
     let followed = place.run(&["task", "follow", "key:digest-1", "--json"]).ok();
     let kinds: Vec<String> = followed
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
         .collect();
-    assert_eq!(kinds, ["task.submitted", "task.started", "step.completed", "step.completed", "task.completed"]);
+    assert_eq!(
+        kinds,
+        ["task.submitted", "task.started", "step.completed", "step.completed", "task.completed"]
+    );
     let filtered = place.run(&["task", "follow", "key:digest-1", "--types", "step.*"]).ok();
     assert_eq!(filtered.lines().count(), 2, "{filtered}");
     let later = place.run(&["task", "follow", "key:digest-1", "--after", "4", "--json"]).ok();
@@ -63,7 +70,8 @@ fn keys_of(url: &str) -> String {
     use std::io::{Read, Write};
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let start = answer.find("{\"keys\"").unwrap_or_else(|| panic!("{answer}"));
@@ -76,7 +84,8 @@ fn tasks_are_listed_shown_and_steered() {
     let place = Place::new();
     let _server = place.server(&[]);
     let input = r#"{"wait_for_input":"go"}"#;
-    let task = place.run(&["task", "start", "mock", "--input", input, "--label", "team=a", "--title", "Wait"]).ok();
+    let task =
+        place.run(&["task", "start", "mock", "--input", input, "--label", "team=a", "--title", "Wait"]).ok();
     state(&place, &task, "waiting");
     let list = place.run(&["task", "list", "--state", "waiting", "--label", "team=a"]).ok();
     assert!(list.contains(&task) && list.contains("Wait"), "{list}");
@@ -95,7 +104,10 @@ fn tasks_are_listed_shown_and_steered() {
     state(&place, &endless, "waiting");
     place.run(&["task", "cancel", &endless, "--reason", "enough"]).ok();
     state(&place, &endless, "cancelled");
-    assert!(place.run(&["task", "cancel", &endless]).err.contains("is cancelled"), "cancelling twice changes nothing");
+    assert!(
+        place.run(&["task", "cancel", &endless]).err.contains("is cancelled"),
+        "cancelling twice changes nothing"
+    );
     assert_eq!(place.run(&["task", "follow", &endless]).code, 1);
 }
 
@@ -119,7 +131,15 @@ fn failed_tasks_are_dead_letters_and_go_on_as_forks() {
     assert_eq!(fork.code, 1);
     let fork: serde_json::Value = serde_json::from_str(&fork.out).unwrap();
     assert_eq!(fork["forked_from"]["task"], task);
-    let other = place.run(&["task", "fork", task, "--from-step", "bad#1", "--input", r#"{"steps":[{"name":"good","result":1}]}"#]);
+    let other = place.run(&[
+        "task",
+        "fork",
+        task,
+        "--from-step",
+        "bad#1",
+        "--input",
+        r#"{"steps":[{"name":"good","result":1}]}"#,
+    ]);
     assert!(other.ok().starts_with("task_"));
 }
 
@@ -140,7 +160,10 @@ fn a_second_server_in_the_same_folder_is_refused_with_the_name_of_the_first() {
     let server = place.server(&[]);
     let second = place.run(&["dev", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.code, 5, "{second:?}");
-    assert!(second.err.contains(&server.child.id().to_string()) && second.err.contains("hint:"), "{second:?}");
+    assert!(
+        second.err.contains(&server.child.id().to_string()) && second.err.contains("hint:"),
+        "{second:?}"
+    );
     let port = server.url.strip_prefix("http://").unwrap();
     let third = place.run(&["dev", "--listen", port, "--data-dir", "other"]);
     assert_eq!(third.code, 5, "{third:?}");

@@ -115,13 +115,21 @@ async fn act<T: Send + 'static>(
         file.write_all(format!("{note}\n").as_bytes())?;
         Ok(done)
     };
-    let done = tokio::task::spawn_blocking(both).await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    let done = tokio::task::spawn_blocking(both)
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))?;
     tokio::time::sleep(REST).await;
     Ok(done)
 }
 
 fn failed(error: &dyn std::error::Error) -> TaskError {
-    TaskError { class: Class::Transient, code: "demo_failed".to_owned(), details: None, message: error.to_string() }
+    TaskError {
+        class: Class::Transient,
+        code: "demo_failed".to_owned(),
+        details: None,
+        message: error.to_string(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "reading files is the work of this kind")]

@@ -31,7 +31,9 @@ use watch::Watch;
 pub(super) fn run(ground: &Ground, args: &DemoArgs) -> Outcome {
     let seed = args.seed.unwrap_or_else(|| SystemRandom.next_u64() % 1_000_000);
     let scratch = tempfile::Builder::new().prefix("everloop-demo-").tempdir().map_err(|error| {
-        Failure::refused("no temporary folder can be made").cause(error).hint("set TMPDIR to a folder that you can write")
+        Failure::refused("no temporary folder can be made")
+            .cause(error)
+            .hint("set TMPDIR to a folder that you can write")
     })?;
     let folder = match &args.folder {
         Some(folder) => folder.clone(),
@@ -44,7 +46,9 @@ pub(super) fn run(ground: &Ground, args: &DemoArgs) -> Outcome {
             _ = tokio::signal::ctrl_c() => Err(Failure::refused("the demo was interrupted")),
         }
     });
-    scratch.close().map_err(|error| Failure::refused("the temporary folder could not be removed").cause(error))?;
+    scratch
+        .close()
+        .map_err(|error| Failure::refused("the temporary folder could not be removed").cause(error))?;
     outcome
 }
 
@@ -74,11 +78,14 @@ async fn start(scratch: &Path, log: &str) -> Result<Embedded, Failure> {
         retry: RetryPolicy { initial_ms: 20, max_ms: 200, max_tries: 3 },
         ..ClientOptions::new("http://127.0.0.1:1", Arc::new(SystemClock::start()), Arc::new(SystemRandom))
     };
-    Embedded::start(&start, options).await.map_err(|error| Failure::refused("the demo's server did not start").cause(error))
+    Embedded::start(&start, options)
+        .await
+        .map_err(|error| Failure::refused("the demo's server did not start").cause(error))
 }
 
 async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Outcome {
-    let written = |error: std::io::Error| Failure::refused("the temporary folder can't be written").cause(error);
+    let written =
+        |error: std::io::Error| Failure::refused("the temporary folder can't be written").cause(error);
     let files = files::find(folder, scratch).map_err(written)?;
     let steps = files.names.len() + 1;
     let what = if files.is_sample { "a sample".to_owned() } else { files.root.display().to_string() };
@@ -94,7 +101,9 @@ async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Outc
         root: files.root,
     };
     let request = TaskRequest {
-        input: Some(everloop_journal::canonical::to_canonical(&input).map_err(|error| wrong(error.to_string()))?),
+        input: Some(
+            everloop_journal::canonical::to_canonical(&input).map_err(|error| wrong(error.to_string()))?,
+        ),
         key: Some(format!("demo-{seed}")),
         title: Some("Measure files".to_owned()),
         ..TaskRequest::new(KIND)
@@ -124,7 +133,10 @@ async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Outc
         (None, Some(error)) => return Err(wrong(show::error(error))),
         (None, None) => return Err(wrong(format!("the task is {}", done.state))),
     };
-    say(format!("   {} files, {} bytes, {} lines; the largest is {}.", report.files, report.bytes, report.lines, report.largest));
+    say(format!(
+        "   {} files, {} bytes, {} lines; the largest is {}.",
+        report.files, report.bytes, report.lines, report.largest
+    ));
 
     let recorded = recorded_before_kill(server.client(), &task).await?;
     effects(&input.effects, &recorded, steps)?;
@@ -167,7 +179,10 @@ fn effects(file: &Path, recorded: &BTreeSet<String>, steps: usize) -> Result<(),
     if effects.steps() != steps {
         return Err(wrong(format!("{} of {steps} steps acted", effects.steps())));
     }
-    say(format!("5. {} steps were recorded before the kill: each acted once, none was repeated.", recorded.len()));
+    say(format!(
+        "5. {} steps were recorded before the kill: each acted once, none was repeated.",
+        recorded.len()
+    ));
     say(match twice {
         Some(step) => format!(
             "   Step {step} was in flight: it had acted, its record was not on disk, so it acted twice.\n   \
@@ -185,7 +200,11 @@ async fn history(client: &Client, task: &str) -> Result<(), Failure> {
     let export: Vec<String> = client.export(task).try_collect().await?;
     let keys = Jwks::from_json(&client.keys().await?).map_err(|error| wrong(error.to_string()))?;
     let signer = proof::verify(&export, &keys)?;
-    say(format!("6. The log of {} events verifies, and its receipt is signed by key {}…", export.len() - 1, &signer[..12.min(signer.len())]));
+    say(format!(
+        "6. The log of {} events verifies, and its receipt is signed by key {}…",
+        export.len() - 1,
+        &signer[..12.min(signer.len())]
+    ));
     let mut altered = export;
     let seq = proof::tamper(&mut altered).ok_or_else(|| wrong("there was nothing to alter"))?;
     let why = proof::refuted(&altered, &keys, seq)?;

@@ -64,7 +64,9 @@ pub(super) fn wrong(what: impl Into<String>) -> Failure {
 pub(super) fn verify(export: &[String], keys: &Jwks) -> Result<String, Failure> {
     match verify_export(export, Some(keys)).map_err(|error| wrong(error.to_string()))?.verdict {
         Verdict::Verified { signer } => Ok(signer),
-        Verdict::ConsistentSignerUnknown { .. } | Verdict::ConsistentUnsigned => Err(wrong("nobody signed the receipt")),
+        Verdict::ConsistentSignerUnknown { .. } | Verdict::ConsistentUnsigned => {
+            Err(wrong("nobody signed the receipt"))
+        }
     }
 }
 
@@ -105,7 +107,10 @@ mod tests {
     fn only_the_step_in_flight_may_act_twice() {
         let recorded = BTreeSet::from(["measure#1".to_owned()]);
         let twice = |text: &str| Effects::read(text).check(&recorded).map(|step| step.map(str::to_owned));
-        assert_eq!(twice("measure#1 a\nmeasure#2 b\nmeasure#2 b\nmeasure#3 c\n").unwrap().as_deref(), Some("measure#2"));
+        assert_eq!(
+            twice("measure#1 a\nmeasure#2 b\nmeasure#2 b\nmeasure#3 c\n").unwrap().as_deref(),
+            Some("measure#2")
+        );
         assert_eq!(twice("measure#1 a\n").unwrap(), None);
         assert!(twice("measure#1 a\nmeasure#1 a\n").is_err());
         assert!(twice("measure#2 a\n").is_err());

@@ -25,7 +25,11 @@ impl Watch {
         let is_bar = shown && output::is_watched();
         let target = if is_bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
-        let style = if output::is_coloured() { "   {bar:40.green} {pos} of {len} steps  {wide_msg}" } else { "   {bar:40} {pos} of {len} steps  {wide_msg}" };
+        let style = if output::is_coloured() {
+            "   {bar:40.green} {pos} of {len} steps  {wide_msg}"
+        } else {
+            "   {bar:40} {pos} of {len} steps  {wide_msg}"
+        };
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, plain: shown && !is_bar, total, steps: 0, position: 0 }
     }

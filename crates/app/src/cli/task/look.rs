@@ -129,6 +129,10 @@ pub(super) async fn export(ground: &Ground, client: &Client, args: &ExportArgs) 
         next = lines.next().await.transpose()?;
     }
     file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
-    ground.talk(format!("{count} lines in {}; check them with: everloop verify {}", path.display(), path.display()));
+    ground.talk(format!(
+        "{count} lines in {}; check them with: everloop verify {}",
+        path.display(),
+        path.display()
+    ));
     Ok(Exit::Done)
 }

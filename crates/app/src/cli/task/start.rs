@@ -37,13 +37,17 @@ pub(super) fn request(args: &StartArgs) -> Result<TaskRequest, Failure> {
     request.requires = args.requires.clone();
     for label in &args.label {
         let (name, value) = label.split_once('=').ok_or_else(|| {
-            Failure::usage("--label is not right").cause(format!("{label:?} has no =")).hint("--label team=search")
+            Failure::usage("--label is not right")
+                .cause(format!("{label:?} has no ="))
+                .hint("--label team=search")
         })?;
         request.labels.insert(name.to_owned(), value.to_owned());
     }
     for task in &args.after {
         let task: TaskId = task.parse().map_err(|error| {
-            Failure::usage("--after is not right").cause(format!("{task:?} is {error}")).hint("name a task by its id: task_…")
+            Failure::usage("--after is not right")
+                .cause(format!("{task:?} is {error}"))
+                .hint("name a task by its id: task_…")
         })?;
         request.depends_on.push(Dependency { on: DependsOn::Completed, task });
     }
@@ -82,11 +86,18 @@ fn read(file: &Path) -> Result<String, Failure> {
         std::fs::read_to_string(file)
     };
     text.map_err(|error| {
-        Failure::usage(format!("{} can't be read", file.display())).cause(error).hint("--input-file FILE, or - for standard input")
+        Failure::usage(format!("{} can't be read", file.display()))
+            .cause(error)
+            .hint("--input-file FILE, or - for standard input")
     })
 }
 
-pub(super) async fn run(ground: &Ground, client: &Client, args: &StartArgs, request: &TaskRequest) -> Outcome {
+pub(super) async fn run(
+    ground: &Ground,
+    client: &Client,
+    args: &StartArgs,
+    request: &TaskRequest,
+) -> Outcome {
     let submitted = client.submit(request, args.wait).await?;
     let task = submitted.task;
     if !submitted.is_new {
@@ -126,7 +137,8 @@ pub(super) fn ended(ground: &Ground, task: &TaskView) -> Outcome {
         _ if task.state.is_terminal() => ground.talk(format!("{} is {}", task.id, task.state)),
         _ => {
             output::line(task.id.to_string());
-            ground.talk(format!("it is still {}; watch it with: everloop task follow {}", task.state, task.id));
+            ground
+                .talk(format!("it is still {}; watch it with: everloop task follow {}", task.state, task.id));
         }
     }
     Ok(exit_of(task.state))
