@@ -12,9 +12,11 @@ use everloop_engine::pipeline::op::Op;
 use everloop_engine::source::EngineSource;
 use everloop_exec::shell::{Shell, ShellOptions, reap_leftovers};
 use everloop_journal::keys::SigningKey;
+use everloop_store::error::StoreError;
 use everloop_store::port::{Blob, ReadStore, WriteStore};
 use everloop_store::rows::SigningKeyRow;
 use everloop_store::work::Row;
+use everloop_store_sql::migrate::{self, Status, Target};
 use everloop_store_sql::{Birth, PostgresOptions, SqliteOptions};
 use everloop_types::random::Random;
 use everloop_types::time::Clock;
@@ -179,13 +181,55 @@ fn open_store(
             "--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder"
         );
     };
-    let opened = opened.map_err(|error| match error {
-        everloop_store::error::StoreError::Refused { what, remedy } => {
-            anyhow::anyhow!("{what}\n  hint: {remedy}")
-        }
-        error => anyhow::Error::new(error).context("the database could not be opened"),
-    })?;
+    let opened = opened.map_err(said)?;
+
     Ok(Stores { writer: opened.writer, reader: opened.reader, blobs, name })
+}
+
+/// What to do about the schema of a database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Migrate {
+    /// Look.
+    Status,
+    /// Apply what is missing, up to a number or all.
+    Up(Option<u32>),
+    /// Take back so many.
+    Down(u32),
+}
+
+/// Does it; gives every migration and whether it is applied now.
+pub(crate) fn migrate(
+    data_dir: &Path,
+    database_url: Option<&str>,
+    wish: Migrate,
+) -> anyhow::Result<Vec<Status>> {
+    let default = format!("sqlite:{}", data_dir.join("everloop.db").display());
+    let database = database_url.unwrap_or(&default);
+    let sqlite = database.strip_prefix("sqlite:").map(SqliteOptions::new);
+    if sqlite.as_ref().is_some_and(|sqlite| !sqlite.path.exists()) && !matches!(wish, Migrate::Up(_)) {
+        bail!(
+            "there is no database at {database}\n  hint: name its folder with --data-dir, or its address with --database-url"
+        );
+    }
+    let postgres = PostgresOptions::new(database);
+    let target = || match &sqlite {
+        Some(sqlite) => Target::Sqlite(sqlite),
+        None => Target::Postgres(&postgres),
+    };
+    match wish {
+        Migrate::Status => {}
+        Migrate::Up(to) => drop(migrate::up(target(), to, SystemClock::start().now()).map_err(said)?),
+        Migrate::Down(steps) => drop(migrate::down(target(), steps).map_err(said)?),
+    }
+    migrate::status(target()).map_err(said)
+}
+
+/// A refusal of a database with its remedy, for people.
+fn said(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Refused { what, remedy } => anyhow::anyhow!("{what}\n  hint: {remedy}"),
+        error => anyhow::Error::new(error).context("the database could not be opened"),
+    }
 }
 
 async fn start_engine(

@@ -11,6 +11,7 @@ mod duration;
 mod explain;
 mod ground;
 mod logging;
+mod migrate;
 mod run;
 mod serve;
 mod show;
@@ -75,6 +76,7 @@ fn dispatch(cli: Cli) -> Outcome {
         | Command::Verify(_)
         | Command::Doctor
         | Command::Config(_)
+        | Command::Migrate(_)
         | Command::Demo(_) => {}
     }
     let ground = Ground::new(global, flags)?;
@@ -88,6 +90,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Verify(verify) => verify::run(&ground, &verify),
         Command::Doctor => doctor::run(&ground),
         Command::Config(config) => config::run(&ground, &config),
+        Command::Migrate(migrate) => migrate::run(&ground, &migrate),
         Command::Demo(demo) => demo::run(&ground, &demo),
         Command::Completions(_) | Command::Explain(_) => Ok(Exit::Done),
     }

@@ -15,6 +15,7 @@ fn every_command_has_examples_before_its_usage() {
         "verify",
         "doctor",
         "config",
+        "migrate",
         "explain",
         "completions",
         "demo",

@@ -62,3 +62,17 @@ fn the_published_vectors_verify_as_documented() {
         assert_eq!(verify(&format!("tampered/{name}"), true), 4, "{name}");
     }
 }
+
+#[test]
+fn the_schema_goes_up_down_and_up_again() {
+    let place = Place::new();
+    let folder = place.here().join("data");
+    let folder = folder.to_str().unwrap();
+    let applied = |args: &[&str]| place.run(args).ok().lines().filter(|line| !line.contains("not applied")).count();
+    let all = applied(&["migrate", "up", "--data-dir", folder]);
+    assert!(all >= 1);
+    assert_eq!(applied(&["migrate", "up", "--data-dir", folder]), all);
+    assert_eq!(applied(&["migrate", "down", &all.to_string(), "--yes", "--data-dir", folder]), 0);
+    assert_eq!(applied(&["migrate", "up", "--data-dir", folder]), all);
+    assert_eq!(applied(&["migrate", "status", "--data-dir", folder]), all);
+}

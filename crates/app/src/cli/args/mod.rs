@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Look for trouble; silent when all is well
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop doctor")]
     Doctor,
+    /// The schema of the database: what is applied, what is missing
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop migrate status\n  everloop migrate up\n  everloop migrate down 1 --yes")]
+    Migrate(MigrateArgs),
     /// The configuration
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop config show")]
     #[command(subcommand)]
@@ -120,7 +123,7 @@ pub(crate) struct ServerArgs {
     /// Another database: sqlite:FILE or postgres://HOST/NAME, without a password
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Tasks that the server runs itself at the same time; 0 for none [default: 16]
+    /// Tasks that the server runs itself at the same time; 0 for none [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<String>,
     /// How log lines are written: text or json
@@ -229,6 +232,39 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    pub(crate) command: MigrateCommand,
+    /// The data folder [default: ./.everloop]
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Another database: sqlite:FILE or postgres://HOST/NAME, without a password
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// List migrations and when each was applied
+    Status,
+    /// Apply what is missing; a server does so by itself when it starts
+    Up {
+        /// Apply none above this number
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<u32>,
+    },
+    /// Take back the last migrations, with what their tables hold
+    Down {
+        /// How many
+        #[arg(value_name = "N", default_value_t = 1)]
+        steps: u32,
+        /// Yes, drop what the tables hold
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     pub(crate) shell: Shell,
@@ -272,6 +308,14 @@ impl Command {
                 flags
             }
             Self::Worker(worker) => sandbox(worker.unsafe_no_sandbox).into_iter().collect(),
+            Self::Migrate(migrate) => {
+                let folder = migrate.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+                let folder = folder.map(|folder| ("data_dir", folder));
+                folder
+                    .into_iter()
+                    .chain(migrate.database_url.clone().map(|url| ("database_url", url)))
+                    .collect()
+            }
             Self::Run(run) => {
                 let folder = run.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
                 folder.map(|folder| ("data_dir", folder)).into_iter().collect()
