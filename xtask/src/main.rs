@@ -12,6 +12,7 @@
 
 mod bench;
 mod crash;
+mod examples;
 mod lane;
 mod postgres;
 mod process;

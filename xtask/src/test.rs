@@ -2,7 +2,7 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, postgres, tidy};
+use crate::{crash, examples, postgres, tidy};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ const LANES: &[Lane] = &[
     Lane { name: "postgres", run: postgres },
     Lane { name: "tests", run: tests },
     Lane { name: "doctests", run: doctests },
+    Lane { name: "examples", run: |_| examples::check() },
     Lane { name: "crash-sqlite", run: |_| crash::lane_sqlite() },
     Lane { name: "crash-postgres", run: |_| crash::lane_postgres() },
     Lane { name: "tidy", run: |_| tidy::check() },

@@ -1,7 +1,7 @@
 //! The HTTP faces: thin handlers over `control`, a module for each face.
 //!
 //! [`serve`] is the server as a function: it takes a listener and ends when it is told to. Every request goes through
-//! [`app`]: it gets an id, is let in by [`guard`], is routed by the one table in [`routes`], and leaves with the headers that
+//! `app`: it gets an id, is let in by `guard`, is routed by the one table in `routes`, and leaves with the headers that
 //! every answer has. From the same table comes the OpenAPI document.
 //!
 //! Deliberately absent: what may be asked and what happens then. That is `control`'s.

@@ -1,6 +1,6 @@
 //! SQLite and PostgreSQL behind the ports of the store, and blobs as files.
 //!
-//! Reads are written once, over [`read::Database`]; writes once for each engine, because one writes row by row inside of a
+//! Reads are written once, over `read::Database`; writes once for each engine, because one writes row by row inside of a
 //! process and the other set-wise over a network. What both engines hold is laid out in `migrations/`.
 //!
 //! Invariants: one process has an SQLite file, by a lock; a commit that returned is on the disk; events are append-only, by

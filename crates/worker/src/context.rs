@@ -81,7 +81,8 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let journal = Mutex::new(Journal::new(std::mem::take(&mut assignment.journal)));
-        let outbox = Outbox::new(source.clone(), worker, assignment.tenant, assignment.task, assignment.lease);
+        let outbox =
+            Outbox::new(source.clone(), worker, assignment.tenant, assignment.task, assignment.lease);
         let shared = Shared {
             assignment,
             outbox,
@@ -181,7 +182,10 @@ impl Context {
 
     pub(crate) fn timed_out(&self) -> TaskError {
         let limit = self.shared.assignment.spec.policy.timeout_ms.unwrap_or_default();
-        TaskError::new(Code::Timeout, format!("attempt {} ran longer than {limit} ms", self.shared.assignment.attempt))
+        TaskError::new(
+            Code::Timeout,
+            format!("attempt {} ran longer than {limit} ms", self.shared.assignment.attempt),
+        )
     }
 
     /// Makes everything that was written so far durable.
@@ -284,7 +288,13 @@ impl Context {
     ///
     /// # Errors
     /// The reason to stop: the wait itself, if nobody has answered.
-    pub async fn ask(&self, name: &str, prompt: &str, choices: &[&str], details: Option<Json>) -> Result<(String, Option<Json>), Stop> {
+    pub async fn ask(
+        &self,
+        name: &str,
+        prompt: &str,
+        choices: &[&str],
+        details: Option<Json>,
+    ) -> Result<(String, Option<Json>), Stop> {
         let id = self.next_key(name);
         self.ask_with_id(id, prompt, choices, details)
     }

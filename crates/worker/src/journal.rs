@@ -30,6 +30,8 @@ struct Recorded {
     on_unknown: OnUnknown,
     /// Tries that failed and were to be repeated.
     failed_tries: u32,
+    /// How often it was started, where that is recorded.
+    starts: u32,
 }
 
 /// An input that was sent to the task.
@@ -52,8 +54,8 @@ pub(crate) enum Found {
     },
     /// Its outcome.
     Outcome(Outcome),
-    /// It was started, and its outcome is unknown.
-    InDoubt(OnUnknown),
+    /// It was started, for the so manieth time, and its outcome is unknown.
+    InDoubt(OnUnknown, u32),
 }
 
 /// The journal of one attempt.
@@ -86,6 +88,7 @@ impl Journal {
             outcome: None,
             on_unknown: OnUnknown::Rerun,
             failed_tries: 0,
+            starts: 0,
         });
         kind.clone_into(&mut recorded.kind);
         intent.clone_into(&mut recorded.intent);
@@ -96,10 +99,13 @@ impl Journal {
     pub(crate) fn add(&mut self, body: EventBody) {
         match body {
             EventBody::StepStarted(step) => {
-                self.step(&step.step, &step.kind, &step.intent).on_unknown = step.on_unknown;
+                let recorded = self.step(&step.step, &step.kind, &step.intent);
+                recorded.on_unknown = step.on_unknown;
+                recorded.starts += 1;
             }
             EventBody::StepCompleted(step) => {
-                self.step(&step.step, &step.kind, &step.intent).outcome = Some(Outcome::Completed(step.result));
+                self.step(&step.step, &step.kind, &step.intent).outcome =
+                    Some(Outcome::Completed(step.result));
                 self.order.push(step.step);
             }
             EventBody::StepFailed(step) => {
@@ -145,7 +151,8 @@ impl Journal {
             return Ok(Found::Nothing { failed_tries: 0 });
         };
         if recorded.kind != kind || recorded.intent != intent {
-            let side = |kind: &str, intent: &str| format!("{{\"intent\":\"{intent}\",\"kind\":{}}}", quoted(kind));
+            let side =
+                |kind: &str, intent: &str| format!("{{\"intent\":\"{intent}\",\"kind\":{}}}", quoted(kind));
             return Err(mismatch(
                 &format!("step {key} was recorded with another kind or other arguments"),
                 key,
@@ -155,7 +162,7 @@ impl Journal {
         }
         Ok(match &recorded.outcome {
             Some(outcome) => Found::Outcome(outcome.clone()),
-            None if recorded.on_unknown.needs_start() => Found::InDoubt(recorded.on_unknown),
+            None if recorded.on_unknown.needs_start() => Found::InDoubt(recorded.on_unknown, recorded.starts),
             None => Found::Nothing { failed_tries: recorded.failed_tries },
         })
     }
@@ -204,7 +211,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn mismatch(what: &str, step: &str, recorded: &str, code: &str) -> Stop {
-    let details = format!("{{\"code\":{code},\"recorded\":{recorded},\"step\":{},\"what\":{}}}", quoted(step), quoted(what));
+    let details = format!(
+        "{{\"code\":{code},\"recorded\":{recorded},\"step\":{},\"what\":{}}}",
+        quoted(step),
+        quoted(what)
+    );
     Stop::Paused(PauseReason {
         by: String::new(),
         details: Json::from_canonical(details).ok(),

@@ -14,3 +14,8 @@ pub mod outbox;
 pub mod run;
 pub mod source;
 pub mod step;
+
+/// The example of the page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/executors.md")]
+struct ExecutorsPage;

@@ -99,6 +99,11 @@ impl Outbox {
         (pending.drain(..many).collect(), pending.is_empty())
     }
 
+    /// Drops what was added and not sent.
+    pub(crate) fn forget(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Sends the next batch until the source takes it or refuses it.
     async fn send(&self, sent: &mut Sent) -> Result<(), Stop> {
         let Some((events, end)) = sent.next.clone() else { return Ok(()) };

@@ -106,7 +106,10 @@ impl Worker {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         lease_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let room = self.options.max_concurrent_tasks.saturating_sub(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
+            let room = self
+                .options
+                .max_concurrent_tasks
+                .saturating_sub(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
             if claim.is_none() && room > 0 {
                 request += u64::from(!std::mem::take(&mut repeat));
                 claim = Some(self.source.claim(id, room, POLL, request));
@@ -166,7 +169,11 @@ impl Worker {
         Ok(())
     }
 
-    async fn register(&self, spec: &WorkerSpec, stop: &mut watch::Receiver<bool>) -> Result<Option<WorkerId>, SourceError> {
+    async fn register(
+        &self,
+        spec: &WorkerSpec,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Option<WorkerId>, SourceError> {
         loop {
             match self.source.register(spec.clone()).await {
                 Ok(id) => return Ok(Some(id)),
@@ -198,10 +205,15 @@ impl Worker {
         let (control, heard) = watch::channel(Control::Run);
         let lease = assignment.lease_ttl.map(|ttl| (assignment.lease, ttl, self.clock.monotonic()));
         let context = Context::new(self.source.clone(), worker, assignment, heard, self.clock.clone());
-        running.insert(task, Running { attempt, control: control.clone(), lease });
+        if let Some(earlier) = running.insert(task, Running { attempt, control: control.clone(), lease }) {
+            // Word of its loss may come later, and would not be for this attempt.
+            earlier.control.send_replace(Control::Lost);
+        }
         let registry = self.registry.clone();
         attempts.spawn(async move {
-            run_attempt(&registry, context, control).await;
+            if AssertUnwindSafe(run_attempt(&registry, context, control)).catch_unwind().await.is_err() {
+                tracing::error!(%task, "an attempt panicked");
+            }
             (task, attempt)
         });
     }
@@ -258,7 +270,9 @@ impl Worker {
 }
 
 fn tell(running: &HashMap<TaskId, Running>, signal: TaskSignal) {
-    let Some(attempt) = running.get(&signal.task).filter(|running| running.attempt == signal.attempt) else { return };
+    let Some(attempt) = running.get(&signal.task).filter(|running| running.attempt == signal.attempt) else {
+        return;
+    };
     let new = match signal.signal {
         Signal::Pause => Control::Pause,
         Signal::Resume => Control::Run,
@@ -279,15 +293,18 @@ fn tell(running: &HashMap<TaskId, Running>, signal: TaskSignal) {
 async fn run_attempt(registry: &Registry, context: Context, control: watch::Sender<Control>) {
     let assignment = context.assignment().clone();
     let outbox = &context.shared().outbox;
-    let mut writing = pin!(async {
-        loop {
-            outbox.added().await;
-            tokio::time::sleep(GATHER).await;
-            if let Err(stop) = outbox.flush().await {
-                break stop;
+    let mut writing = pin!(
+        async {
+            loop {
+                outbox.added().await;
+                tokio::time::sleep(GATHER).await;
+                if let Err(stop) = outbox.flush().await {
+                    break stop;
+                }
             }
         }
-    });
+        .fuse()
+    );
     let outcome = {
         let Some(executor) = registry.get(&assignment.spec.kind) else {
             let message = format!("this worker does not run kind {:?}", assignment.spec.kind);
@@ -328,7 +345,11 @@ async fn run_attempt(registry: &Registry, context: Context, control: watch::Send
     let written = async {
         match outbox.end(end).await {
             // What could not be written is the end of the try, if that can be.
-            Err(Stop::Failed(error)) => outbox.end(AttemptEnd::Failed { error }).await,
+            Err(Stop::Failed(error)) => {
+                // What else would be written might be refused as well, and then the attempt would never end.
+                outbox.forget();
+                outbox.end(AttemptEnd::Failed { error }).await
+            }
             other => other,
         }
     };
@@ -366,7 +387,9 @@ fn ending(context: &Context, outcome: Result<everloop_types::json::Json, Stop>) 
         },
         // Whatever an executor makes of being stopped: that is why.
         (Err(_), Control::Timeout { .. }) => Err(Stop::Failed(context.timed_out())),
-        (Err(Stop::Failed(error)), Control::Cancel { .. }) if error.class.is_retried() => Err(Stop::Cancelled),
+        (Err(Stop::Failed(error)), Control::Cancel { .. }) if error.class.is_retried() => {
+            Err(Stop::Cancelled)
+        }
         (Err(stop), _) => Err(stop),
     };
     Some(match outcome {
@@ -376,7 +399,9 @@ fn ending(context: &Context, outcome: Result<everloop_types::json::Json, Stop>) 
         Err(Stop::Paused(reason)) => AttemptEnd::Paused { reason },
         Err(Stop::Cancelled) => match context.control() {
             Control::Cancel { .. } => AttemptEnd::Cancelled,
-            _ => AttemptEnd::Failed { error: TaskError::new(Code::Cancelled, "the executor gave up by itself") },
+            _ => AttemptEnd::Failed {
+                error: TaskError::new(Code::Cancelled, "the executor gave up by itself"),
+            },
         },
         Err(Stop::ContinueAs(input)) => AttemptEnd::ContinuedAs { input },
         Err(Stop::HandedBack) => AttemptEnd::Released,
@@ -385,6 +410,10 @@ fn ending(context: &Context, outcome: Result<everloop_types::json::Json, Stop>) 
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    TaskError::new(Code::ExecutorPanicked, format!("the executor panicked: {}", text.unwrap_or("without a message")))
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    TaskError::new(
+        Code::ExecutorPanicked,
+        format!("the executor panicked: {}", text.unwrap_or("without a message")),
+    )
 }

@@ -93,9 +93,17 @@ impl<'a> Step<'a> {
             Found::Outcome(Outcome::Completed(result)) => return Ok(result.parse()?),
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
             Found::Nothing { failed_tries } => failed_tries,
-            Found::InDoubt(policy) => match in_doubt(context, &self.key, &self.name, policy)? {
+            Found::InDoubt(policy, start) => match in_doubt(context, &self.key, &self.name, policy, start)? {
                 Some(result) => {
-                    record(context, &self.key, &self.kind, &intent, self.code_version, context.now(), result.clone());
+                    record(
+                        context,
+                        &self.key,
+                        &self.kind,
+                        &intent,
+                        self.code_version,
+                        context.now(),
+                        result.clone(),
+                    );
                     return Ok(result.parse()?);
                 }
                 None => 0,
@@ -103,7 +111,10 @@ impl<'a> Step<'a> {
         };
         context.boundary()?;
         if let Some(ahead) = context.journal().passed_over() {
-            context.log(Level::Warn, format!("step {} is new and stands before recorded step {ahead}", self.key));
+            context.log(
+                Level::Warn,
+                format!("step {} is new and stands before recorded step {ahead}", self.key),
+            );
         }
         let on_unknown = context.on_unknown(self.on_unknown);
         let started_at = context.now();
@@ -167,7 +178,13 @@ fn record(
 }
 
 /// A step that was started and never recorded: gives its outcome if somebody knows it, nothing if it shall run again.
-fn in_doubt(context: &Context, key: &str, name: &str, policy: OnUnknown) -> Result<Option<Json>, Stop> {
+fn in_doubt(
+    context: &Context,
+    key: &str,
+    name: &str,
+    policy: OnUnknown,
+    start: u32,
+) -> Result<Option<Json>, Stop> {
     let unknown = || {
         let message = format!("step {key} was cut off, and nobody knows whether it happened");
         Stop::Failed(TaskError::new(Code::OutcomeUnknown, message))
@@ -176,8 +193,10 @@ fn in_doubt(context: &Context, key: &str, name: &str, policy: OnUnknown) -> Resu
         OnUnknown::Rerun => Ok(None),
         OnUnknown::Fail => Err(unknown()),
         OnUnknown::Verify | OnUnknown::Ask => {
+            // An answer is about the start that it was asked for: one that is cut off again is asked about again.
+            let id = if start <= 1 { key.to_owned() } else { format!("{key}/start-{start}") };
             let prompt = format!("Step {name} was started and cut off. Did it happen?");
-            let (decision, result) = context.ask_with_id(key.to_owned(), &prompt, &IN_DOUBT_CHOICES, None)?;
+            let (decision, result) = context.ask_with_id(id, &prompt, &IN_DOUBT_CHOICES, None)?;
             match decision.as_str() {
                 "happened" => Ok(Some(result.unwrap_or_default())),
                 "rerun" => Ok(None),

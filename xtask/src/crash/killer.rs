@@ -7,6 +7,7 @@ use super::rig::{Rig, Running};
 use super::{ORACLE, sqlite};
 use crate::postgres;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -19,6 +20,9 @@ const STAND_STILL: Duration = Duration::from_secs(1);
 const EARLY: u64 = 6;
 /// After one kill in so many the files are checked as they lie there.
 const LOOKED_AT: u64 = 5;
+
+/// Of so many violations of one name the whole text is printed.
+const SHOWN: usize = 5;
 
 /// What was injected, beside what the oracle counts.
 #[derive(Default)]
@@ -84,6 +88,9 @@ fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
         oracle.tell("killed", now())?;
         injected.kills += 1;
         injected.early += u64::from(early);
+        if options.lose_log {
+            sqlite::lose_log(&rig.data)?;
+        }
         if options.engine == Engine::Sqlite && at % LOOKED_AT == 0 {
             injected.files_checked += 1;
             let complaints = sqlite::complaints_of_copy(&rig.data, &folder.join("copy"))?;
@@ -188,7 +195,8 @@ impl Drop for Oracle {
 
 fn print(options: &Options, injected: &Injected, report: &Report) {
     let figures = &report.figures;
-    let states: Vec<String> = figures.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let states: Vec<String> =
+        figures.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let slowest = injected.starts.iter().max().copied().unwrap_or_default();
     let (middle, longest) = figures.still_ms;
     println!("seed              {}", options.seed);
@@ -216,7 +224,15 @@ fn print(options: &Options, injected: &Injected, report: &Report) {
     }
     println!("took              {:.1} s", injected.took.as_secs_f64());
     println!("violations        {}", report.violations.len());
+    let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
     for violation in &report.violations {
-        println!("  {}: {}", violation.name, violation.what);
+        let count = shown.entry(&violation.name).or_default();
+        *count += 1;
+        if *count <= SHOWN {
+            println!("  {}: {}", violation.name, violation.what);
+        }
+    }
+    for (name, count) in shown.into_iter().filter(|(_, count)| *count > SHOWN) {
+        println!("  {name}: {} more", count - SHOWN);
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) between: (Duration, Duration),
     /// Tasks that are kept in flight.
     pub(crate) clients: u64,
+    /// Whether SQLite's log is taken away after each kill: a planted loss, which the oracle has to find.
+    pub(crate) lose_log: bool,
     /// Whether the folder stays when all was well, too.
     pub(crate) keep: bool,
 }
@@ -52,6 +54,7 @@ impl Options {
             seed: fresh_seed(),
             between: (Duration::from_millis(100), Duration::from_millis(600)),
             clients: 16,
+            lose_log: false,
             keep: false,
         }
     }
@@ -61,12 +64,22 @@ impl Options {
         let mut engine = None;
         let mut options = Self::new(Engine::Sqlite);
         while let Some(flag) = words.next().transpose()? {
-            if flag == "--keep" {
-                options.keep = true;
-                continue;
+            match flag {
+                "--keep" => {
+                    options.keep = true;
+                    continue;
+                }
+                // Not in the usage: it is for trying the oracle.
+                "--lose-log" => {
+                    options.lose_log = true;
+                    continue;
+                }
+                _ => {}
             }
-            let value = words.next().transpose()?.with_context(|| format!("{flag} needs a value\n{USAGE}"))?;
-            let number = || value.parse::<u64>().with_context(|| format!("{flag} needs a number, and no {value:?}"));
+            let value =
+                words.next().transpose()?.with_context(|| format!("{flag} needs a value\n{USAGE}"))?;
+            let number =
+                || value.parse::<u64>().with_context(|| format!("{flag} needs a number, and no {value:?}"));
             match flag {
                 "--engine" => engine = Some(read_engine(value)?),
                 "--kills" => options.kills = number()?,
@@ -115,7 +128,8 @@ fn read_between(text: &str) -> Result<(Duration, Duration)> {
     let (least, most) = text.split_once("..").unwrap_or((text, text));
     let seconds = |text: &str| {
         let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        seconds.with_context(|| format!("--seconds-between needs MIN..MAX, such as 0.1..0.6, and no {text:?}"))
+        seconds
+            .with_context(|| format!("--seconds-between needs MIN..MAX, such as 0.1..0.6, and no {text:?}"))
     };
     let (least, most) = (seconds(least)?, seconds(most)?);
     if least > most {
@@ -127,7 +141,8 @@ fn read_between(text: &str) -> Result<(Duration, Duration)> {
 /// A seed that nobody chose: short, so that it is easily typed again.
 fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Dice::new(u64::try_from(now.as_nanos() % u128::from(u64::MAX)).unwrap_or(0), "seed", 0).between(1, 999_999)
+    Dice::new(u64::try_from(now.as_nanos() % u128::from(u64::MAX)).unwrap_or(0), "seed", 0)
+        .between(1, 999_999)
 }
 
 #[cfg(test)]
@@ -141,7 +156,9 @@ mod tests {
 
     #[test]
     fn the_command_of_a_run_reads_back_as_the_same_run() {
-        let options = parse("--engine postgres --kills 5 --seed 7 --kill-database 2 --seconds-between 0.05..1.5").unwrap();
+        let options =
+            parse("--engine postgres --kills 5 --seed 7 --kill-database 2 --seconds-between 0.05..1.5")
+                .unwrap();
         assert_eq!(options.between, (Duration::from_millis(50), Duration::from_millis(1500)));
         let again = options.command();
         assert_eq!(parse(again.strip_prefix("cargo xtask crash ").unwrap()).unwrap(), options);

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// What `PRAGMA integrity_check` and `PRAGMA foreign_key_check` have to say; nothing when all is well.
 pub(crate) fn complaints(database: &Path) -> Result<Vec<String>> {
-    let connection = Connection::open(database).with_context(|| format!("{} can't be opened", database.display()))?;
+    let connection =
+        Connection::open(database).with_context(|| format!("{} can't be opened", database.display()))?;
     let mut complaints = rows(&connection, "PRAGMA integrity_check", 1)?;
     complaints.retain(|line| line != "ok");
     complaints.extend(rows(&connection, "PRAGMA foreign_key_check", 4)?);
@@ -25,6 +26,17 @@ pub(crate) fn complaints_of_copy(data: &Path, into: &Path) -> Result<Vec<String>
     let complaints = complaints(&into.join(FILE));
     std::fs::remove_dir_all(into)?;
     complaints
+}
+
+/// Takes the log away: what was committed since the last checkpoint is gone.
+pub(crate) fn lose_log(data: &Path) -> Result<()> {
+    for end in ["wal", "shm"] {
+        let path = data.join(format!("{FILE}-{end}"));
+        if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The server's file in its data folder.

@@ -69,6 +69,11 @@ impl Tails {
         let mut tails = self.lock();
         for new in published {
             let Some(tail) = tails.get_mut(&new.stream) else { continue };
+            // A commit whose outcome was unknown is not shown: what is before such a gap is read from the store.
+            let gap = |(last, next): (&Arc<Event>, &Arc<Event>)| last.seq + 1 != next.seq;
+            if tail.ring.back().zip(new.events.first()).is_some_and(gap) {
+                tail.ring.clear();
+            }
             tail.ring.extend(new.events.iter().cloned());
             let over = tail.ring.len().saturating_sub(RING);
             tail.ring.drain(..over);

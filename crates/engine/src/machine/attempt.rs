@@ -149,6 +149,10 @@ fn ending(view: View<'_>, actor: &str, end: AttemptEnd, successor: TaskId, rando
             let woken = if task.state == State::Running { wake(task, &wait, view.now) } else { None };
             Ok(std::iter::once(Draft::by(actor, Waiting { r#for: wait })).chain(woken).collect())
         }
+        // It stopped because it was asked to, and was resumed before that was known: another attempt goes on.
+        AttemptEnd::Paused { reason } if task.state == State::Running && reason.reason == "requested" => {
+            Ok(vec![Draft::by(actor, LeaseLost { attempt: task.attempt, reason: LostReason::HandedBack })])
+        }
         AttemptEnd::Paused { reason } => Ok(vec![Draft::by(
             actor,
             everloop_types::event::Paused { details: reason.details, reason: reason.reason },

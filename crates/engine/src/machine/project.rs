@@ -4,6 +4,8 @@ use everloop_store::rows::{KeyHash, Lane, LeaseRow, QueueRow, TimerRow};
 use everloop_store::work::Row;
 use everloop_types::state::State;
 use everloop_types::task::Task;
+use everloop_types::time::Timestamp;
+use everloop_types::wait::Wait;
 
 /// Digest of a task's concurrency key with its tenant, and the cap.
 pub fn concurrency(task: &Task) -> Option<(KeyHash, u32)> {
@@ -49,6 +51,27 @@ pub fn timer_row(task: &Task) -> Option<TimerRow> {
     Some(TimerRow { at, tenant: task.tenant, task: task.id })
 }
 
+/// The timer row of a task that nothing is due for: whatever of its times is past has been looked at.
+pub fn next_timer_row(task: &Task, now: Timestamp) -> Option<TimerRow> {
+    let mut times = Vec::new();
+    match task.state {
+        State::Pending => times.extend(task.retry_at.into_iter().chain(task.spec.not_before)),
+        State::Waiting => {
+            if let Some(wait) = &task.waiting_for {
+                wait.leaves(&mut |leaf| {
+                    if let Wait::Timer { at, .. } = leaf {
+                        times.push(*at);
+                    }
+                });
+            }
+        }
+        State::Queued | State::Running | State::Pausing | State::Paused | State::Cancelling => {}
+        State::Completed | State::Failed | State::Cancelled => return None,
+    }
+    let at = times.into_iter().chain(task.spec.policy.deadline).filter(|at| *at > now).min()?;
+    Some(TimerRow { at, tenant: task.tenant, task: task.id })
+}
+
 /// The changes of rows between two moments of one task.
 pub fn changes(
     before: Option<&Task>,
@@ -65,8 +88,10 @@ pub fn changes(
             rows.extend(new.map(Row::QueuePut));
         }
     }
+    // The earliest time may be past, with the row at a later one: a new deadline is written even then.
+    let same_deadline = before.is_none_or(|before| before.spec.policy.deadline == after.spec.policy.deadline);
     match (before.and_then(timer_row), timer_row(after)) {
-        (old, new) if old == new => {}
+        (old, new) if old == new && same_deadline => {}
         (_, Some(new)) => rows.push(Row::TimerPut(new)),
         (_, None) => rows.push(Row::TimerDelete(after.id)),
     }

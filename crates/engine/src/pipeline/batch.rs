@@ -319,7 +319,7 @@ fn append_one(
     Ok(())
 }
 
-fn data_of(body: &EventBody) -> Result<Json, Refusal> {
+pub(super) fn data_of(body: &EventBody) -> Result<Json, Refusal> {
     let data = body.data().map_err(broken)?;
     if data.len() > EVENT_DATA_BYTES {
         let detail = format!(

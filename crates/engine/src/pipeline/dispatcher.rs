@@ -152,7 +152,10 @@ impl Dispatcher {
             member.held.clear();
         }
         for lease in store.leases()? {
-            self.hold(&lease, limits::LEASE, monotonic);
+            // What a worker elsewhere was promised stands in its task.
+            let task = if lease.incarnation.is_none() { store.task(lease.tenant, lease.task)? } else { None };
+            let term = task.map_or(limits::LEASE, |row| row.task.spec.policy.lease());
+            self.hold(&lease, term, monotonic);
         }
         Ok(())
     }
@@ -263,6 +266,8 @@ impl Dispatcher {
                 Row::LeasePut(lease) => match self.held.get(&lease.task) {
                     Some(held) if held.token == lease.token => {}
                     Some(_) | None => {
+                        // Lost and claimed again in one commit: whoever had it before has to hear of it.
+                        ended.extend(self.release(lease.task).map(|held| (lease.task, held)));
                         let term = terms.get(&lease.task).copied().unwrap_or(limits::LEASE);
                         self.hold(lease, term, monotonic);
                     }

@@ -23,11 +23,11 @@ use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, WriteStore};
 use everloop_types::error::{Code, Refusal};
-use everloop_types::id::{IncarnationId, TaskId, TenantId};
+use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::time::Clock;
-use op::{Answer, Op, Reply};
+use op::{Answer, Claimed, Op, Reply};
 use prepare::Leased;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -261,7 +261,10 @@ impl Pipeline {
             Err(StoreError::Unknown(source)) => {
                 tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
                 return match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
-                    Ok(()) => Ok(ops),
+                    Ok(()) => {
+                        self.deliver_held(claims);
+                        Ok(ops)
+                    }
                     Err(error) => self.refuse(ops, &error),
                 };
             }
@@ -274,8 +277,19 @@ impl Pipeline {
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
     }
 
+    /// Gives workers what they hold, if the claims were written after all: nobody else would.
+    fn deliver_held(&mut self, claims: Vec<(WorkerId, Claimed)>) {
+        for (worker, claimed) in claims {
+            if self.dispatcher.held.get(&claimed.task.id).is_some_and(|held| held.token == claimed.lease.token) {
+                self.dispatcher.deliver(worker, vec![claimed]);
+            }
+        }
+    }
+
     fn refuse(&mut self, ops: Vec<(Op, Reply)>, error: &StoreError) -> Result<Vec<(Op, Reply)>, ()> {
         self.counters.failing.store(true, Ordering::Relaxed);
+        // A store that takes nothing is asked again when somebody asks for something, not at once.
+        self.claimed_any = false;
         tracing::error!(%error, commands = ops.len(), "a batch was not written");
         for (_, reply) in ops {
             let _ = reply.send(Err(error.refusal()));

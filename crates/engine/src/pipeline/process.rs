@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use super::audit::Audit;
-use super::batch::{Batch, Tools, append};
+use super::batch::{Batch, Tools, append, data_of};
 use super::dispatcher::Poll;
 use super::op::{Answer, Op, Wish};
 use crate::machine::{
@@ -11,11 +11,12 @@ use crate::machine::{
 };
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
-use everloop_types::event::{LostReason, TaskDeleted};
+use everloop_types::event::{EventBody, LostReason, TaskDeleted};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
+use everloop_types::task::ChildPolicy;
 use everloop_types::worker::Worker;
 use everloop_worker::source::AttemptEnd;
 
@@ -77,7 +78,7 @@ impl Pipeline {
                     && drafts.is_empty()
                 {
                     // The timer that asked was an old one, or it waits for something else: let the row say what is next.
-                    entry.rows.push(match project::timer_row(&entry.task).filter(|timer| timer.at > now) {
+                    entry.rows.push(match project::next_timer_row(&entry.task, now) {
                         Some(timer) => Row::TimerPut(timer),
                         None => Row::TimerDelete(*task),
                     });
@@ -93,6 +94,15 @@ impl Pipeline {
                 let end = write.end.clone();
                 let successor = write.successor;
                 let actor = write.actor.clone();
+                if let Some(AttemptEnd::ContinuedAs { input }) = &end {
+                    // Decided before the task ends for it: the successor's first event must be one that can be written.
+                    let spec = everloop_types::task::TaskSpec {
+                        input: Some(input.clone()),
+                        continues: Some(*task),
+                        ..entry.task.spec.clone()
+                    };
+                    data_of(&EventBody::Submitted(Box::new(spec)))?;
+                }
                 if !prepared.take().is_some_and(|prepared| entry.take_over(*prepared)) {
                     let drafts = attempt::decide(entry.view(now), (**write).clone(), tools.random)?;
                     append(tools, entry, now, drafts)?;
@@ -132,7 +142,11 @@ impl Pipeline {
                     Some((last, claimed)) if last == request => {
                         let held: Vec<_> =
                             claimed.iter().filter(|c| member.held.contains(&c.task.id)).cloned().collect();
+                        member.undelivered.retain(|c| held.iter().all(|given| given.task.id != c.task.id));
+                        let given = held.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
                         let _ = tasks.send(held);
+                        // Whoever gets them now counts their term from now.
+                        self.renew(*worker, &given);
                     }
                     Some(_) | None => {
                         member.polls.retain(|poll| !poll.tasks.is_closed());
@@ -142,10 +156,13 @@ impl Pipeline {
                             member.polls.push_back(Poll { max: *max, request: *request, tasks });
                         } else {
                             member.undelivered = waiting.split_off(waiting.len().min(*max as usize));
+                            let given =
+                                waiting.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
                             member.last = Some((*request, waiting.clone()));
                             if let Err(waiting) = tasks.send(waiting) {
                                 member.undelivered.extend(waiting);
                             }
+                            self.renew(*worker, &given);
                         }
                     }
                 }
@@ -170,9 +187,16 @@ impl Pipeline {
                 let now = batch.now;
                 let segment = self.audit_segment(*tenant);
                 let entry = batch.entry(*tenant, *task)?;
-                if !entry.task.state.is_terminal() {
+                // One that ends in this very batch is not deleted before its end is written: others hear of it from there.
+                if !entry.task.state.is_terminal() || !entry.events.is_empty() {
                     let detail = format!("task {task} is {} and can't be deleted", entry.task.state);
                     return Err(Refusal::new(Code::IllegalTransition, detail).hint("cancel it first"));
+                }
+                // With the stream goes what says who has to be told.
+                let cancels = entry.task.spec.policy.children == ChildPolicy::Cancel;
+                if entry.relations.has_dependents || (entry.relations.has_live_children && cancels) {
+                    let detail = format!("tasks that depend on the end of task {task} are still being told of it");
+                    return Err(Refusal::new(Code::IllegalTransition, detail).hint("delete it again in a moment"));
                 }
                 let body = TaskDeleted {
                     hash: everloop_journal::hex::encode(&entry.head.hash),

@@ -184,8 +184,12 @@ impl Pipeline {
             self.dispatcher.tell(task.id, held, signal);
         }
         for (task, held) in ended {
-            // A holder that ended its attempt itself doesn't listen any more.
-            self.dispatcher.tell(task, &held, Signal::LeaseLost);
+            let last = writes.streams.iter().find(|stream| stream.stream == StreamName::Task(task));
+            let last = last.and_then(|stream| stream.events.last());
+            // A holder that ended its attempt itself knows.
+            if last.is_none_or(|event| event.actor != held.worker.to_string()) {
+                self.dispatcher.tell(task, &held, Signal::LeaseLost);
+            }
         }
     }
 }

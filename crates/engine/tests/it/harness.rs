@@ -6,7 +6,7 @@ use everloop_engine::source::EngineSource;
 use everloop_journal::chain::Verifier;
 use everloop_journal::keys::SigningKey;
 use everloop_store::memory::MemoryStore;
-use everloop_store::port::EventRead;
+use everloop_store::port::{EventRead, WriteStore};
 use everloop_store::rows::Installation;
 use everloop_testkit::clock::FakeClock;
 use everloop_testkit::random::Seeded;
@@ -56,9 +56,14 @@ impl Harness {
     }
 
     pub(crate) fn over(store: MemoryStore, digest_every: u64) -> Self {
+        let writer = Box::new(store.writer());
+        Self::with(store, writer, digest_every)
+    }
+
+    pub(crate) fn with(store: MemoryStore, writer: Box<dyn WriteStore>, digest_every: u64) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()));
         let (engine, threads) = Engine::start(Parts {
-            writer: Box::new(store.writer()),
+            writer,
             reader: store.reader(),
             clock: clock.clone(),
             random: Arc::new(Seeded::new(1)),

@@ -8,3 +8,5 @@ mod harness;
 mod lifecycle;
 #[cfg(test)]
 mod rebuild;
+#[cfg(test)]
+mod torn;

@@ -64,7 +64,9 @@ fn one(door: &Arc<Door>, script: &Scripted) -> Result<()> {
 
 /// Submits until it is acknowledged.
 fn submit(door: &Door, script: &Scripted) -> Result<Option<View>> {
-    let Some(answer) = door.insist("POST", "/api/v1/tasks", Some(&script.request(door.effects_port))) else { return Ok(None) };
+    let Some(answer) = door.insist("POST", "/api/v1/tasks", Some(&script.request(door.effects_port))) else {
+        return Ok(None);
+    };
     if !matches!(answer.status, 200 | 201) {
         door.refused(&format!("submit {}", script.key), &answer)?;
         return Ok(None);

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long after a break the server is looked for again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -24,6 +25,8 @@ pub(crate) struct Door {
     pub(crate) effects_port: u16,
     /// Whoever retries gives up.
     pub(crate) gave_up: AtomicBool,
+    /// When that is at the latest, once it is known.
+    pub(crate) latest: OnceLock<Instant>,
     /// No new task is begun.
     pub(crate) finishing: AtomicBool,
     /// Requests that got no answer, or one that asked to come again.
@@ -67,6 +70,7 @@ impl Door {
             effects_port: effects::serve(&ledger)?,
             ledger,
             gave_up: AtomicBool::new(false),
+            latest: OnceLock::new(),
             finishing: AtomicBool::new(false),
             retries: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
@@ -95,7 +99,8 @@ impl Door {
 
     /// Tries until there is an answer that isn't about the server's own trouble. None when everybody gives up.
     pub(crate) fn insist(&self, method: &str, path: &str, body: Option<&str>) -> Option<Answer> {
-        while !self.gave_up.load(Ordering::Relaxed) {
+        let over = || self.latest.get().is_some_and(|latest| Instant::now() > *latest);
+        while !self.gave_up.load(Ordering::Relaxed) && !over() {
             match self.once(method, path, body) {
                 Ok(answer) if answer.status != 503 => return Some(answer),
                 Ok(_) | Err(_) => self.pause_before_retry(),

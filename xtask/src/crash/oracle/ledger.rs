@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
 
 /// A line of the ledger. `n` is the number of the task in the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,12 +69,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Makes the file. The thread ends when every copy of the ledger is gone.
-    pub(crate) fn make(path: &Path) -> Result<(Self, JoinHandle<Result<()>>)> {
+    /// Makes the file. Its thread ends with the process, or when every copy of the ledger is gone.
+    pub(crate) fn make(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("{} can't be made", path.display()))?;
         let (writer, lines) = channel();
-        let thread = std::thread::spawn(move || write(file, &lines));
-        Ok((Self { writer }, thread))
+        // An error ends it, and every entry after that is refused.
+        std::thread::spawn(move || write(file, &lines));
+        Ok(Self { writer })
     }
 
     /// Returns when the entries are on disk.
@@ -122,13 +122,11 @@ mod tests {
     fn what_was_recorded_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
-        let (ledger, thread) = Ledger::make(&path).unwrap();
+        let ledger = Ledger::make(&path).unwrap();
         let entries = [Entry::Killed { at: 5 }, Entry::Followed { task: "task_1".to_owned() }];
         ledger.record(&entries[..1]).unwrap();
         assert_eq!(read(&path).unwrap(), &entries[..1]);
         ledger.record(&entries[1..]).unwrap();
-        drop(ledger);
-        thread.join().unwrap().unwrap();
         assert_eq!(read(&path).unwrap(), entries);
     }
 }

@@ -23,7 +23,7 @@ use door::Door;
 use ledger::{Entry, Ledger};
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 
 /// How long the last tasks may take after the last start. They need a second or two.
 const LAST_TASKS: Duration = Duration::from_secs(60);
+/// How long the server may take to show all that it has.
+const EVIDENCE: Duration = Duration::from_secs(600);
 /// How often it is looked whether they have ended.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -63,7 +65,7 @@ pub(crate) struct Report {
 pub(crate) fn run(args: &[std::ffi::OsString]) -> Result<()> {
     let [orders] = args else { bail!("the oracle takes its orders as one argument") };
     let orders: Orders = serde_json::from_str(orders.to_str().context("the orders are not UTF-8")?)?;
-    let (ledger, writing) = Ledger::make(&orders.ledger)?;
+    let ledger = Ledger::make(&orders.ledger)?;
     let door = Arc::new(Door::new(&orders.data, ledger)?);
     let plan = Plan::new(orders.seed);
     let clients: Vec<_> = (0..orders.clients)
@@ -76,27 +78,14 @@ pub(crate) fn run(args: &[std::ffi::OsString]) -> Result<()> {
     door.finishing.store(true, Ordering::Relaxed);
     end(&door, clients)?;
     door.gave_up.store(false, Ordering::Relaxed);
+    door.latest.get_or_init(|| Instant::now() + EVIDENCE);
     let evidence = evidence::gather(&door).context("the server does not show what it has")?;
     let (retries, reconnects) =
         (door.retries.load(Ordering::Relaxed), door.reconnects.load(Ordering::Relaxed));
-    drop(door);
-    writing.join().ok().context("the ledger's thread panicked")??;
-    let report = judge(&orders, plan, &evidence, &orders.ledger, retries, reconnects)?;
-    println!("{}", serde_json::to_string(&report)?);
+    let entries = ledger::read(&orders.ledger)?;
+    let (figures, violations) = check::check(plan, &entries, &evidence, orders.stand_still_ms);
+    println!("{}", serde_json::to_string(&Report { figures, violations, retries, reconnects })?);
     Ok(())
-}
-
-fn judge(
-    orders: &Orders,
-    plan: Plan,
-    evidence: &evidence::Evidence,
-    ledger: &Path,
-    retries: u64,
-    reconnects: u64,
-) -> Result<Report> {
-    let entries = ledger::read(ledger)?;
-    let (figures, violations) = check::check(plan, &entries, evidence, orders.stand_still_ms);
-    Ok(Report { figures, violations, retries, reconnects })
 }
 
 /// Takes down what the killer says until it says that it is over.

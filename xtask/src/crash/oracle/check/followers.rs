@@ -70,16 +70,14 @@ impl Follower<'_> {
             Following::No | Following::All => TypeFilter::default(),
             Following::Steps => TypeFilter::parse(STEP_TYPES).unwrap_or_default(),
         };
-        let wanted: Vec<u64> = case
-            .events
-            .iter()
-            .filter(|event| filter.matches(&event.kind))
-            .map(|event| event.seq)
-            .collect();
+        let wanted: Vec<u64> =
+            case.events.iter().filter(|event| filter.matches(&event.kind)).map(|event| event.seq).collect();
         let seen: Vec<u64> = self.events.iter().map(|(seq, _)| *seq).collect();
         // Who was cut short by the end of the run has seen a part, from the beginning.
         let due = if self.ended { &wanted[..] } else { &wanted[..seen.len().min(wanted.len())] };
-        let Some(at) = (0..due.len().max(seen.len())).find(|at| due.get(*at) != seen.get(*at)) else { return };
+        let Some(at) = (0..due.len().max(seen.len())).find(|at| due.get(*at) != seen.get(*at)) else {
+            return;
+        };
         let (due, got) = (due.get(at), seen.get(at));
         let what = format!("{name}: where event {due:?} was due, {got:?} came ({:?})", case.script.following);
         let again = got.is_some_and(|got| seen[..at].contains(got));

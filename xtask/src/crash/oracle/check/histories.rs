@@ -22,7 +22,8 @@ pub(super) fn check<'a>(
     let mut cases = BTreeMap::new();
     for view in &evidence.tasks {
         let Some(n) = view.key.as_deref().and_then(|key| plan.number(key)) else {
-            findings.violation("task-unknown", format!("{} was never submitted (key {:?})", view.id, view.key));
+            findings
+                .violation("task-unknown", format!("{} was never submitted (key {:?})", view.id, view.key));
             continue;
         };
         let Some(history) = evidence.histories.get(&view.id) else {

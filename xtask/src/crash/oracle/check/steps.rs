@@ -65,7 +65,8 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             EventBody::Failed(end) if end.error.code == Code::Poisoned.as_str() => {
                 findings.figures.poisoned += 1;
                 if walk.lost < limits::LOST_ATTEMPTS {
-                    findings.violation("end-wrong", at(&format!("poisoned after {} lost attempts", walk.lost)));
+                    findings
+                        .violation("end-wrong", at(&format!("poisoned after {} lost attempts", walk.lost)));
                 }
             }
             EventBody::Failed(end) => {
@@ -93,18 +94,13 @@ impl Walk {
         if effect.n <= *before {
             findings.violation("effect-doubled", at(&format!("effect {} of step {}", effect.n, effect.step)));
         } else if effect.n > *before + 1 {
-            findings.violation("effect-missing", at(&format!("effect {} of step {}", *before + 1, effect.step)));
+            findings
+                .violation("effect-missing", at(&format!("effect {} of step {}", *before + 1, effect.step)));
         }
         *before = effect.n;
     }
 
-    fn step(
-        &mut self,
-        case: &Case<'_>,
-        key: &str,
-        at: &dyn Fn(&str) -> String,
-        findings: &mut Findings,
-    ) {
+    fn step(&mut self, case: &Case<'_>, key: &str, at: &dyn Fn(&str) -> String, findings: &mut Findings) {
         // Mock steps have different names here, so that each has the occurrence 1.
         let name = key.strip_suffix("#1").unwrap_or(key).to_owned();
         if self.recorded.contains(&name) {

@@ -10,8 +10,8 @@ use everloop_journal::keys::{Jwks, SigningKey};
 use everloop_journal::{canonical, hex, receipt};
 use everloop_types::error::{Class, Code, TaskError};
 use everloop_types::event::{
-    Cancelled, Completed, Event, EventBody, Failed, Input, LeaseLost, LostReason, Pausing, RetryScheduled, Started,
-    StepCompleted, TypeFilter,
+    Cancelled, Completed, Event, EventBody, Failed, Input, LeaseLost, LostReason, Pausing, RetryScheduled,
+    Started, StepCompleted, TypeFilter,
 };
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::json::Json;
@@ -137,8 +137,12 @@ impl World {
             events: events.iter().map(to_json).collect(),
             receipt: signed.ok_or_else(|| "409 not_finished".to_owned()),
         };
-        let view =
-            View { id: task.clone(), state: state.clone(), last_seq: seq, key: Some(self.script.key.clone()) };
+        let view = View {
+            id: task.clone(),
+            state: state.clone(),
+            last_seq: seq,
+            key: Some(self.script.key.clone()),
+        };
         let mut evidence = Evidence {
             tasks: vec![view],
             histories: [(task.clone(), history)].into(),
@@ -271,7 +275,10 @@ fn a_task_ends_as_its_script_says() {
     assert_eq!(end(failed("mock_failure")), ["end-wrong"]);
     assert_eq!(end(Cancelled { reason: None, unconsumed: Vec::new() }.into()), ["end-wrong"]);
     let result = json(&"another");
-    assert_eq!(end(Completed { continued_as: None, result, unconsumed: Vec::new() }.into()), ["result-wrong"]);
+    assert_eq!(
+        end(Completed { continued_as: None, result, unconsumed: Vec::new() }.into()),
+        ["result-wrong"]
+    );
     let mut retried = World::straight(Following::No);
     let error = TaskError {
         class: Class::Transient,
@@ -361,7 +368,8 @@ fn what_was_wanted_and_acknowledged_is_recorded_once() {
 #[test]
 fn an_effect_outside_is_made_before_the_record_and_under_one_key() {
     let plan = Plan::new(PLAN_SEED);
-    let script = (0..).map(|n| plan.task(n)).find(|script| matches!(script.course, Course::Effect { .. })).unwrap();
+    let script =
+        (0..).map(|n| plan.task(n)).find(|script| matches!(script.course, Course::Effect { .. })).unwrap();
     let n = script.n;
     let result = json(&json!({ "status": 200 }));
     let bodies = vec![

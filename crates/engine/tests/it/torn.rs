@@ -1,0 +1,342 @@
+//! What happens between two things that seem to happen at once.
+
+use crate::harness::{Harness, TENANT, actor, json, memory, mock};
+use everloop_engine::pipeline::op::{Op, Wish};
+use everloop_engine::source::EngineSource;
+use everloop_store::error::StoreError;
+use everloop_store::memory::Fault;
+use everloop_store::port::WriteStore;
+use everloop_store::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
+use everloop_testkit::system::RealClock;
+use everloop_types::error::{Code, TaskError};
+use everloop_types::event::{ApprovalDecision, LostReason};
+use everloop_types::state::State;
+use everloop_types::step::OnUnknown;
+use everloop_types::task::{Dependency, DependsOn, PauseReason};
+use everloop_types::time::Timestamp;
+use everloop_types::wait::Wait;
+use everloop_types::worker::KindOffer;
+use everloop_worker::context::Context;
+use everloop_worker::executor::{Executor, Registry, Stop};
+use everloop_worker::run::{Options, Worker};
+use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A writer that takes its time over claims, or does not take them.
+struct Slow {
+    inner: Box<dyn WriteStore>,
+    slow: Arc<AtomicBool>,
+    refuse: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+}
+
+impl WriteStore for Slow {
+    fn load(&mut self, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
+        self.inner.load(wanted, now)
+    }
+
+    fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        let claims = writes.streams.iter().flat_map(|stream| &stream.rows).any(|row| matches!(row, Row::LeasePut(_)));
+        if claims && self.refuse.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError::Full("planned".into()));
+        }
+        // Not over what the reconciler does for itself.
+        if !writes.streams.is_empty() && self.slow.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        self.inner.commit(writes)
+    }
+}
+
+struct Slowed {
+    h: Harness,
+    slow: Arc<AtomicBool>,
+    refuse: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Slowed {
+    fn new() -> Self {
+        let (slow, refuse, refused): (Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
+        let store = memory();
+        let writer =
+            Slow { inner: Box::new(store.writer()), slow: slow.clone(), refuse: refuse.clone(), refused: refused.clone() };
+        Self { h: Harness::with(store, Box::new(writer), 256), slow, refuse, refused }
+    }
+}
+
+/// Runs what the test says.
+struct Scripted(fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>);
+
+impl Executor for Scripted {
+    fn offer(&self) -> KindOffer {
+        KindOffer { kind: "mock".to_owned(), versions: vec![1] }
+    }
+    fn about(&self) -> &str {
+        ""
+    }
+    fn run(&self, context: Context) -> BoxFuture<'_, Result<everloop_types::json::Json, Stop>> {
+        (self.0)(context)
+    }
+}
+
+fn start(h: &Harness, code: fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    let worker = Worker {
+        source: Arc::new(EngineSource::embedded(h.engine.clone())),
+        registry: Registry::default().with(Arc::new(Scripted(code))),
+        clock: Arc::new(RealClock::default()),
+        options: Options { max_concurrent_tasks: 2, ..Options::default() },
+    };
+    #[expect(clippy::disallowed_methods, reason = "a test may")]
+    tokio::spawn(async move { worker.run(stopped).await });
+    stop
+}
+
+async fn registered(h: &Harness) {
+    while h.engine.read(|store| store.workers()).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn at_once(_: Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>> {
+    Box::pin(async { Ok(json("1")) })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_too_large_fails_its_task() {
+    let h = Harness::new();
+    let _stop = start(&h, |context| {
+        Box::pin(async move {
+            context.custom("big", &"x".repeat(300 * 1024))?;
+            std::future::pending().await
+        })
+    });
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(task, State::Failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_that_are_too_large_fail_their_task() {
+    let h = Harness::new();
+    let _stop = start(&h, |context| {
+        Box::pin(async move {
+            for n in 0..2_000 {
+                let size = if n % 400 == 0 { 300 * 1024 } else { 1 };
+                context.custom("big", &"x".repeat(size))?;
+            }
+            Ok(json("1"))
+        })
+    });
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(task, State::Failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_whose_commit_was_in_doubt_reaches_its_worker() {
+    let h = Harness::new();
+    let _stop = start(&h, at_once);
+    registered(&h).await;
+    h.store.fail_next(Fault::Unknown { applied: true });
+    let task = h.submit_with(mock(), Some(("k", 1))).await.unwrap().task.id;
+    h.reaches(task, State::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_takes_no_claims_is_not_asked_without_end() {
+    let s = Slowed::new();
+    s.refuse.store(true, Ordering::SeqCst);
+    let task = s.h.submit(mock()).await.unwrap().task.id;
+    let _stop = start(&s.h, at_once);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let refused = s.refused.load(Ordering::SeqCst);
+    assert!((1..20).contains(&refused), "{refused}");
+    s.refuse.store(false, Ordering::SeqCst);
+    s.h.reaches(task, State::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_came_too_late_for_its_request_is_given_once() {
+    let s = Slowed::new();
+    let worker = s.h.worker(2).await;
+    let task = s.h.submit(mock()).await.unwrap().task.id;
+    s.slow.store(true, Ordering::SeqCst);
+    // The answer to asking comes after the claim's commit: the request is dropped before, as a broken connection does.
+    let asked = tokio::time::timeout(Duration::from_millis(150), s.h.source.claim(worker, 1, Duration::from_secs(9), 1)).await;
+    assert!(asked.is_err());
+    s.slow.store(false, Ordering::SeqCst);
+    s.h.reaches(task, State::Running).await;
+    // Almost a whole term later the worker asks again: from now on it has a whole one.
+    s.h.pass(Duration::from_secs(80)).await;
+    assert_eq!(s.h.claim(worker, 1).await.map(|claimed| claimed.task), Some(task));
+    s.h.pass(Duration::from_secs(20)).await;
+    assert_eq!(s.h.state(task).await, State::Running);
+    assert_eq!(s.h.claim(worker, 2).await.map(|claimed| claimed.task), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_ends_and_is_deleted_at_once_frees_its_worker() {
+    let s = Slowed::new();
+    let worker = s.h.worker(1).await;
+    let first = s.h.submit(mock()).await.unwrap().task.id;
+    let claimed = s.h.claim(worker, 1).await.unwrap();
+    let second = s.h.submit(mock()).await.unwrap().task.id;
+    s.slow.store(true, Ordering::SeqCst);
+    let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
+    let busy = s.h.submit(mock());
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let end = s.h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Completed { result: json("1") }));
+        tokio::join!(end, async { tokio::time::sleep(Duration::from_millis(30)).await; s.h.engine.ask(delete).await })
+    };
+    let (_, (ended, deleted)) = tokio::join!(busy, end);
+    s.slow.store(false, Ordering::SeqCst);
+    ended.unwrap();
+    assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
+    assert_eq!(s.h.claim(worker, 2).await.map(|claimed| claimed.task), Some(second));
+}
+
+#[tokio::test]
+async fn a_deadline_outlives_other_times_of_a_task() {
+    let h = Harness::new();
+    let first = h.submit(mock()).await.unwrap().task.id;
+    let mut spec = mock();
+    spec.depends_on = vec![Dependency { on: DependsOn::Completed, task: first }];
+    spec.not_before = Some(h.engine.now().plus(Duration::from_secs(10)));
+    spec.policy.deadline = Some(h.engine.now().plus(Duration::from_secs(60)));
+    let task = h.submit(spec).await.unwrap().task.id;
+    h.pass(Duration::from_secs(20)).await;
+    h.wish(task, Wish::Due).await.unwrap();
+    assert_eq!(h.state(task).await, State::Pending);
+    h.pass(Duration::from_secs(60)).await;
+    h.reaches(task, State::Failed).await;
+}
+
+#[tokio::test]
+async fn a_wait_for_two_times_ends_with_the_second() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    let timer = |id: &str, after| Wait::Timer { at: h.engine.now().plus(Duration::from_secs(after)), id: id.to_owned() };
+    let wait = Wait::All(vec![timer("a#1", 10), timer("b#1", 60)]);
+    h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Waiting { wait })).await.unwrap();
+    h.pass(Duration::from_secs(20)).await;
+    h.wish(task, Wish::Due).await.unwrap();
+    assert_eq!(h.state(task).await, State::Waiting);
+    h.pass(Duration::from_secs(60)).await;
+    h.reaches(task, State::Queued).await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_resumed_before_its_worker_stopped_goes_on() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    h.wish(task, Wish::Pause { reason: None }).await.unwrap();
+    h.wish(task, Wish::Resume).await.unwrap();
+    let reason = PauseReason { by: String::new(), details: None, reason: "requested".to_owned() };
+    h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Paused { reason })).await.unwrap();
+    assert_eq!(h.state(task).await, State::Queued);
+    assert_eq!(h.claim(worker, 2).await.map(|claimed| claimed.attempt), Some(2));
+}
+
+#[tokio::test]
+async fn a_task_does_not_end_for_one_that_can_not_be_made() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    let input = json(&format!("\"{}\"", "x".repeat(300 * 1024)));
+    let refused = h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::ContinuedAs { input })).await;
+    assert!(refused.is_err());
+    assert_eq!(h.state(task).await, State::Running);
+}
+
+#[tokio::test]
+async fn a_long_lease_is_as_long_after_a_restart() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let mut spec = mock();
+    spec.policy.lease_ms = Some(600_000);
+    let task = h.submit(spec).await.unwrap().task.id;
+    h.claim(worker, 1).await.unwrap();
+    let again = Harness::over(h.store.clone(), 256);
+    again.pass(Duration::from_secs(300)).await;
+    assert_eq!(again.state(task).await, State::Running);
+    again.pass(Duration::from_secs(301)).await;
+    assert_eq!(again.state(task).await, State::Queued);
+}
+
+fn pay(context: Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>> {
+    Box::pin(async move {
+        context.step("pay").on_unknown(OnUnknown::Ask).run(std::future::pending::<Result<u8, TaskError>>()).await?;
+        Ok(json("1"))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_is_cut_off_again_is_asked_about_again() {
+    let h = Harness::new();
+    let _stop = start(&h, pay);
+    let task = h.submit(mock()).await.unwrap().task.id;
+    for (cut, request) in ["pay#1", "pay#1/start-2"].into_iter().enumerate() {
+        while h.kinds(task).iter().filter(|kind| *kind == "step.started").count() == cut {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let lease = h.engine.read(|store| store.leases()).await.unwrap().pop().unwrap();
+        h.wish(task, Wish::Lost { token: lease.token, reason: LostReason::Expired }).await.unwrap();
+        h.reaches(task, State::Waiting).await;
+        let open = h.engine.snapshot(TENANT, task).await.unwrap().task.open_requests.clone();
+        assert_eq!(open.iter().map(|open| open.id.as_str()).collect::<Vec<_>>(), [request]);
+        let answer = ApprovalDecision { decision: "rerun".to_owned(), id: request.to_owned(), note: None, result: None };
+        h.wish(task, Wish::Decide(answer)).await.unwrap();
+    }
+    h.reaches(task, State::Running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_deleted_at_its_end_is_missed_by_nobody() {
+    let s = Slowed::new();
+    let worker = s.h.worker(1).await;
+    let first = s.h.submit(mock()).await.unwrap().task.id;
+    let claimed = s.h.claim(worker, 1).await.unwrap();
+    let mut spec = mock();
+    spec.depends_on = vec![Dependency { on: DependsOn::Completed, task: first }];
+    let second = s.h.submit(spec).await.unwrap().task.id;
+    s.slow.store(true, Ordering::SeqCst);
+    // It arrives while the end is being written, and is decided right after, before anybody was told.
+    let delete = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
+        s.h.engine.ask(delete).await
+    };
+    let (_, deleted) = tokio::join!(s.h.complete(worker, &claimed), delete);
+    s.slow.store(false, Ordering::SeqCst);
+    assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
+    s.h.reaches(second, State::Queued).await;
+    let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
+    s.h.engine.ask(delete).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_loses_a_task_to_another_in_one_commit_is_told() {
+    let h = Harness::new();
+    let (one, other) = (h.worker(1).await, h.worker(1).await);
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.claim(one, 1).await.unwrap();
+    let expire = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        h.pass(Duration::from_secs(91)).await;
+    };
+    let (claimed, ()) = tokio::join!(h.claim(other, 1), expire);
+    assert_eq!(claimed.map(|claimed| (claimed.task, claimed.attempt)), Some((task, 2)));
+    let told = h.source.signals(one, Duration::from_millis(100)).await.unwrap();
+    assert_eq!(told.into_iter().map(|told| (told.attempt, told.signal)).collect::<Vec<_>>(), [(1, Signal::LeaseLost)]);
+}
