@@ -24,6 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 /// Where a worker's tasks and signals lie until it fetches them.
 struct Mailbox {
     tasks: Option<tokio::sync::Mutex<mpsc::UnboundedReceiver<Claimed>>>,
+    /// Claimed tasks whose past could not be read: the next request gets them.
+    unread: Mutex<Vec<Claimed>>,
     signals: tokio::sync::Mutex<mpsc::UnboundedReceiver<TaskSignal>>,
 }
 
@@ -31,23 +33,29 @@ struct Mailbox {
 pub struct EngineSource {
     engine: Arc<Engine>,
     embedded: bool,
+    /// Held while a mailbox is made, so that there is one.
+    opening: tokio::sync::Mutex<()>,
     mailboxes: Mutex<HashMap<WorkerId, Arc<Mailbox>>>,
 }
 
 impl EngineSource {
     /// A source for workers of this process: they hold their tasks as long as it lives.
     pub fn embedded(engine: Arc<Engine>) -> Self {
-        Self { engine, embedded: true, mailboxes: Mutex::default() }
+        Self { engine, embedded: true, opening: Default::default(), mailboxes: Mutex::default() }
     }
 
     /// A source for workers elsewhere: they hold their tasks as long as they renew their leases.
     pub fn remote(engine: Arc<Engine>) -> Self {
-        Self { engine, embedded: false, mailboxes: Mutex::default() }
+        Self { engine, embedded: false, opening: Default::default(), mailboxes: Mutex::default() }
     }
 
     async fn mailbox(&self, worker: WorkerId) -> Result<Arc<Mailbox>, SourceError> {
-        let found = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).cloned();
-        if let Some(found) = found {
+        let find = || self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).cloned();
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(found) = find() {
             return Ok(found);
         }
         // A worker elsewhere that registered with an earlier run of this server goes on where it was.
@@ -69,7 +77,11 @@ impl EngineSource {
             (Op::Register { worker, signals }, None)
         };
         sourced(self.engine.ask(op).await)?;
-        let mailbox = Arc::new(Mailbox { tasks: task_box, signals: tokio::sync::Mutex::new(signal_box) });
+        let mailbox = Arc::new(Mailbox {
+            tasks: task_box,
+            unread: Mutex::default(),
+            signals: tokio::sync::Mutex::new(signal_box),
+        });
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, mailbox.clone());
         Ok(mailbox)
     }
@@ -198,6 +210,8 @@ impl WorkSource for EngineSource {
                 Some(tasks) => {
                     let mut tasks = tasks.lock().await;
                     let mut claimed = Vec::new();
+                    let unread = !mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+                    let wait = if unread { Duration::ZERO } else { wait };
                     let _ = tokio::time::timeout(wait, tasks.recv_many(&mut claimed, max as usize)).await;
                     claimed
                 }
@@ -214,7 +228,15 @@ impl WorkSource for EngineSource {
                     }
                 }
             };
-            self.assignments(claimed).await
+            let mut claimed = claimed;
+            claimed.append(&mut mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner));
+            match self.assignments(claimed.clone()).await {
+                Ok(assignments) => Ok(assignments),
+                Err(error) => {
+                    mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner).append(&mut claimed);
+                    Err(error)
+                }
+            }
         })
     }
 

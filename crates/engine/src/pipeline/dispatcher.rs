@@ -12,6 +12,7 @@ use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::limits;
+use everloop_types::state::State;
 use everloop_types::worker::Worker;
 use everloop_worker::source::{Signal, TaskSignal};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -77,6 +78,8 @@ pub struct Held {
     pub ends: Option<Duration>,
     /// Its term.
     pub term: Duration,
+    /// What the holder was last told: told again when it renews, because the word may have been lost on its way.
+    pub word: Option<Signal>,
     concurrency: Option<KeyHash>,
 }
 
@@ -154,8 +157,15 @@ impl Dispatcher {
         for lease in store.leases()? {
             // What a worker elsewhere was promised stands in its task.
             let task = if lease.incarnation.is_none() { store.task(lease.tenant, lease.task)? } else { None };
-            let term = task.map_or(limits::LEASE, |row| row.task.spec.policy.lease());
+            let term = task.as_ref().map_or(limits::LEASE, |row| row.task.spec.policy.lease());
             self.hold(&lease, term, monotonic);
+            if let (Some(row), Some(held)) = (task, self.held.get_mut(&lease.task)) {
+                held.word = match row.task.state {
+                    State::Pausing => Some(Signal::Pause),
+                    State::Cancelling => Some(Signal::Cancel { grace: row.task.spec.policy.grace() }),
+                    _ => None,
+                };
+            }
         }
         Ok(())
     }
@@ -174,6 +184,7 @@ impl Dispatcher {
             token: lease.token,
             ends: lease.incarnation.is_none().then(|| monotonic + term),
             term,
+            word: None,
             concurrency: lease.concurrency,
         };
         self.held.insert(lease.task, held);

@@ -237,13 +237,19 @@ impl Pipeline {
         if let Some(member) = self.dispatcher.members.get_mut(&worker) {
             member.heard = now;
         }
-        let mut lost = Vec::new();
+        let (mut lost, mut again) = (Vec::new(), Vec::new());
         for (task, token) in leases {
             match self.dispatcher.held.get_mut(task) {
                 Some(held) if held.token == *token && held.worker == worker => {
                     held.ends = held.ends.map(|_| now + held.term);
+                    again.extend(held.word.clone().map(|word| (*task, word)));
                 }
                 Some(_) | None => lost.push(*task),
+            }
+        }
+        for (task, word) in again {
+            if let Some(held) = self.dispatcher.held.get(&task) {
+                self.dispatcher.tell(task, held, word);
             }
         }
         lost

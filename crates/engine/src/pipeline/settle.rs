@@ -166,7 +166,7 @@ impl Pipeline {
     }
 
     /// Tells holders what has changed about their tasks.
-    fn signal(&self, batch: &Batch, writes: &WriteSet, ended: Vec<(TaskId, super::dispatcher::Held)>) {
+    fn signal(&mut self, batch: &Batch, writes: &WriteSet, ended: Vec<(TaskId, super::dispatcher::Held)>) {
         for stream in &writes.streams {
             let Some(task) = &stream.task else { continue };
             let task = &task.task;
@@ -181,7 +181,10 @@ impl Pipeline {
                 }
                 _ => continue,
             };
-            self.dispatcher.tell(task.id, held, signal);
+            self.dispatcher.tell(task.id, held, signal.clone());
+            if let Some(held) = self.dispatcher.held.get_mut(&task.id) {
+                held.word = Some(signal);
+            }
         }
         for (task, held) in ended {
             let last = writes.streams.iter().find(|stream| stream.stream == StreamName::Task(task));

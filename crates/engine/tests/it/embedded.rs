@@ -36,17 +36,23 @@ async fn a_task_of_one_step_costs_two_commits_and_ten_rows_when_its_claim_is_fol
     let (stop, running) = start(&h, 4);
     registered(&h).await;
     let counters = h.engine.counters();
-    let before = (counters.commits.load(Ordering::SeqCst), counters.rows.load(Ordering::SeqCst));
-    let mut spec = mock();
-    spec.input = Some(json("{\"steps\":[{\"name\":\"a\"}]}"));
-    let task = h.submit_with(spec, Some(("k", 1))).await.unwrap().task.id;
-    h.reaches(task, State::Completed).await;
-    assert_eq!(h.kinds(task), ["task.submitted", "task.started", "step.completed", "task.completed"]);
-    let rows = counters.rows.load(Ordering::SeqCst) - before.1;
-    assert!(rows <= 10, "{rows} rows");
-    let own = h.engine.read(move |store| store.task(TENANT, task)).await.unwrap().unwrap();
-    assert!(own.signature.is_some());
-    assert!(counters.commits.load(Ordering::SeqCst) - before.0 >= 2);
+    let count = || (counters.commits.load(Ordering::SeqCst), counters.rows.load(Ordering::SeqCst));
+    let mut costs = Vec::new();
+    for n in 0..8 {
+        let before = count();
+        let mut spec = mock();
+        spec.input = Some(json("{\"steps\":[{\"name\":\"a\"}]}"));
+        let task = h.submit_with(spec, Some((&format!("k{n}"), 1))).await.unwrap().task.id;
+        h.reaches(task, State::Completed).await;
+        assert_eq!(h.kinds(task), ["task.submitted", "task.started", "step.completed", "task.completed"]);
+        let own = h.engine.read(move |store| store.task(TENANT, task)).await.unwrap().unwrap();
+        assert!(own.signature.is_some());
+        let after = count();
+        costs.push((after.0 - before.0, after.1 - before.1));
+    }
+    // A heartbeat or a sweep may fall into one of them, and only adds.
+    assert_eq!(costs.iter().map(|(commits, _)| *commits).min(), Some(2), "{costs:?}");
+    assert!(costs.iter().any(|(_, rows)| *rows <= 10), "{costs:?}");
     stop.send_replace(true);
     running.await.unwrap();
 }

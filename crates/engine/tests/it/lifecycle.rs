@@ -352,7 +352,7 @@ async fn a_worker_elsewhere_goes_on_after_the_server_was_started_again() {
     let task = h.submit(mock()).await.unwrap().task.id;
     let claimed = h.claim(worker, 1).await.unwrap();
     drop(h);
-    let h = Harness::over(store, 256);
+    let h = Harness::over(store.clone(), 256);
     assert!(h.source.renew(worker, vec![(task, claimed.lease)]).await.unwrap().is_empty());
     h.submit(mock()).await.unwrap();
     let other = h.claim(worker, 2).await.unwrap();
@@ -360,6 +360,15 @@ async fn a_worker_elsewhere_goes_on_after_the_server_was_started_again() {
     h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
     let heard = h.source.signals(worker, Duration::from_secs(5)).await.unwrap();
     assert_eq!(heard[0].task, task);
+    drop(h);
+    // The word may not have reached the worker: a later run of the server tells it again.
+    let h = Harness::over(store, 256);
+    h.source.renew(worker, vec![(task, claimed.lease)]).await.unwrap();
+    let again = h.source.signals(worker, Duration::ZERO).await.unwrap();
+    assert!(again.is_empty(), "a mailbox that is not open yet keeps nothing");
+    h.source.renew(worker, vec![(task, claimed.lease)]).await.unwrap();
+    let again = h.source.signals(worker, Duration::from_secs(5)).await.unwrap();
+    assert!(matches!(again[0].signal, Signal::Cancel { .. }), "{again:?}");
     h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Cancelled)).await.unwrap();
     assert_eq!(h.state(task).await, State::Cancelled);
 }
