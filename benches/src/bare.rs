@@ -21,7 +21,8 @@ pub fn sqlite(time: Duration) -> anyhow::Result<Row> {
         let begun = Instant::now();
         db.execute_batch("BEGIN IMMEDIATE")?;
         {
-            let mut insert = db.prepare_cached("INSERT INTO event (pos, stream, seq, data) VALUES (?1, ?2, ?3, ?4)")?;
+            let mut insert =
+                db.prepare_cached("INSERT INTO event (pos, stream, seq, data) VALUES (?1, ?2, ?3, ?4)")?;
             for task in 0..64_i64 {
                 let stream = (n + task).to_be_bytes().repeat(2);
                 for seq in 0..4_i64 {

@@ -17,7 +17,8 @@ struct Connection {
 
 impl Connection {
     async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("{address} does not answer"))?;
+        let stream =
+            TcpStream::connect(address).await.with_context(|| format!("{address} does not answer"))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream), line: String::new(), body: Vec::new() })
     }
@@ -95,7 +96,12 @@ async fn load(
 }
 
 /// `POST /tasks?wait=`: a keyed task of one step, answered when it is finished.
-pub fn tasks(address: &str, time: Duration, concurrency: usize, numbers: &Arc<AtomicU64>) -> anyhow::Result<Row> {
+pub fn tasks(
+    address: &str,
+    time: Duration,
+    concurrency: usize,
+    numbers: &Arc<AtomicU64>,
+) -> anyhow::Result<Row> {
     let host = address.to_owned();
     let request = move |n: u64| {
         let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -122,7 +128,10 @@ pub fn bare(address: &str, time: Duration, concurrency: usize) -> anyhow::Result
 pub fn follow(address: &str, events: usize) -> anyhow::Result<Row> {
     block_on(async {
         let mut submit = Connection::open(address).await?;
-        let body = format!(r#"{{"kind":"mock","input":{{"steps":[{{"events":{events},"duration_ms":{}}}]}}}}"#, events * 5);
+        let body = format!(
+            r#"{{"kind":"mock","input":{{"steps":[{{"events":{events},"duration_ms":{}}}]}}}}"#,
+            events * 5
+        );
         let request = format!(
             "POST /api/v1/tasks HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
@@ -143,7 +152,10 @@ pub fn follow(address: &str, events: usize) -> anyhow::Result<Row> {
             let Some(data) = follower.line.strip_prefix("data:") else { continue };
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
             let event: serde_json::Value = serde_json::from_str(data.trim())?;
-            let ts = event["ts"].as_str().and_then(everloop_types::time::Timestamp::parse).context("an event without ts")?;
+            let ts = event["ts"]
+                .as_str()
+                .and_then(everloop_types::time::Timestamp::parse)
+                .context("an event without ts")?;
             latencies.push(now.saturating_sub(Duration::from_micros(u64::try_from(ts.as_micros())?)));
         }
         Ok(Row::new("event written to event read by a follower (SSE)", 1, start.elapsed(), latencies))

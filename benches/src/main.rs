@@ -2,7 +2,11 @@
 //!
 //! Ratios within one run are what counts: the machine under it is another one every time. `cargo xtask bench` builds what is
 //! measured and runs this.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a tool that measures time and prints it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a tool that measures time and prints it"
+)]
 
 mod bare;
 mod http;

@@ -26,7 +26,9 @@ pub fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("{} can't be started: build it with `cargo build --release`", binary.display()))?;
+        .with_context(|| {
+            format!("{} can't be started: build it with `cargo build --release`", binary.display())
+        })?;
     let mut running = Running(child);
     let announced = folder.join("server.json");
     let begun = Instant::now();
@@ -61,7 +63,8 @@ pub fn serve_bare() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
-        let router = axum::Router::new().route("/", axum::routing::get(|| async { "{\"state\":\"completed\"}" }));
+        let router =
+            axum::Router::new().route("/", axum::routing::get(|| async { "{\"state\":\"completed\"}" }));
         axum::serve(listener, router).await?;
         Ok(())
     })

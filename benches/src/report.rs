@@ -40,7 +40,9 @@ impl Row {
 
 /// The lines as a Markdown table.
 pub fn table(rows: &[Row]) -> String {
-    let mut out = String::from("| what | at once | per second | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|---:|\n");
+    let mut out = String::from(
+        "| what | at once | per second | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|---:|\n",
+    );
     for row in rows {
         out += &format!(
             "| {} | {} | {:.0} | {:.2} | {:.2} | {:.1} |\n",

@@ -16,9 +16,9 @@ use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::stream::StreamName;
 use everloop_types::time::{Clock, Timestamp};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::sync::atomic::Ordering;
 
 /// What an engine is built from.
 pub struct Parts {

@@ -98,13 +98,16 @@ impl EngineSource {
     async fn assignments(&self, claimed: Vec<Claimed>) -> Result<Vec<Assignment>, SourceError> {
         let ready = |claim: &Claimed| claim.fresh && claim.input.is_some();
         if claimed.iter().all(ready) {
-            let assigned = claimed.iter().map(|claim| assignment(claim, claim.input.clone().flatten(), Vec::new()));
+            let assigned =
+                claimed.iter().map(|claim| assignment(claim, claim.input.clone().flatten(), Vec::new()));
             return Ok(assigned.collect());
         }
         let read = move |store: &dyn ReadStore| {
             let assigned = claimed.iter().map(|claim| match &claim.input {
                 Some(input) if claim.fresh => Ok(assignment(claim, input.clone(), Vec::new())),
-                Some(_) | None => replay(store, claim).map(|(input, journal)| assignment(claim, input, journal)),
+                Some(_) | None => {
+                    replay(store, claim).map(|(input, journal)| assignment(claim, input, journal))
+                }
             });
             assigned.collect::<Result<Vec<_>, _>>()
         };

@@ -65,7 +65,8 @@ impl Executor for Mock {
         })?;
         let mut wrong = Vec::new();
         for (i, step) in script.steps.iter().enumerate() {
-            let mut refuse = |field: &str, why: String| wrong.push((format!("input.steps[{i}].{field}"), why));
+            let mut refuse =
+                |field: &str, why: String| wrong.push((format!("input.steps[{i}].{field}"), why));
             if step.duration_ms > MAX_STEP_MS {
                 refuse("duration_ms", format!("at most {MAX_STEP_MS}"));
             }
@@ -91,8 +92,7 @@ struct MockEvent<'a> {
 }
 
 async fn run(context: Context) -> Result<Json, Stop> {
-    let script: Script =
-        if context.input().is_null() { Script::default() } else { context.input_as()? };
+    let script: Script = if context.input().is_null() { Script::default() } else { context.input_as()? };
     for step in &script.steps {
         let name = step.name.as_deref().unwrap_or("step");
         let tries = context.assignment().tries;
@@ -111,7 +111,11 @@ async fn run(context: Context) -> Result<Json, Stop> {
                     class: step.error_class.unwrap_or(Class::Transient),
                     code: "mock_failure".to_owned(),
                     details: None,
-                    message: format!("step {name} fails in its first {} tries; this is try {}", step.fail_attempts, tries + 1),
+                    message: format!(
+                        "step {name} fails in its first {} tries; this is try {}",
+                        step.fail_attempts,
+                        tries + 1
+                    ),
                 });
             }
             Ok(step.result.clone().unwrap_or_default())

@@ -43,19 +43,25 @@ impl StoreError {
     /// What a caller is told. Driver texts stay in the log.
     pub fn refusal(&self) -> Refusal {
         match self {
-            Self::Full(_) => Refusal::new(Code::StorageFull, "the disk of the database is full; nothing was written")
-                .hint("free some space, then send the request again with the same key")
-                .retry_after_ms(5_000),
+            Self::Full(_) => {
+                Refusal::new(Code::StorageFull, "the disk of the database is full; nothing was written")
+                    .hint("free some space, then send the request again with the same key")
+                    .retry_after_ms(5_000)
+            }
             Self::Unavailable(_) | Self::Unknown(_) => {
                 Refusal::new(Code::StorageUnavailable, "the database could not be reached or written")
                     .hint("send the request again with the same key")
                     .retry_after_ms(1_000)
             }
-            Self::Failed(_) => Refusal::new(Code::StorageUnavailable, "the disk failed; this server writes nothing more")
-                .hint("look at the disk and the server's log, then start the server again"),
+            Self::Failed(_) => {
+                Refusal::new(Code::StorageUnavailable, "the disk failed; this server writes nothing more")
+                    .hint("look at the disk and the server's log, then start the server again")
+            }
             Self::Corrupt { .. } => Refusal::new(Code::StorageUnavailable, "the database is damaged")
                 .hint("look at the server's log; `everloop doctor` names what is damaged"),
-            Self::Refused { what, remedy } => Refusal::new(Code::StorageUnavailable, what.clone()).hint(remedy.clone()),
+            Self::Refused { what, remedy } => {
+                Refusal::new(Code::StorageUnavailable, what.clone()).hint(remedy.clone())
+            }
             Self::Bug(_) => Refusal::new(Code::Internal, "a statement to the database failed"),
         }
     }

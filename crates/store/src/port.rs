@@ -2,8 +2,8 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    BlobRow, DependencyRow, Depth, Installation, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, Positioned,
-    SigningKeyRow, StateCount, TaskRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, Depth, Installation, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow,
+    Positioned, SigningKeyRow, StateCount, TaskRow, TenantRow, TimerRow,
 };
 use crate::work::{Committed, Wanted, WorkingSet, WriteSet};
 use everloop_types::event::{Event, Head};
@@ -96,7 +96,14 @@ pub trait TaskRead {
     ///
     /// # Errors
     /// If the database can't be read.
-    fn tasks(&self, tenant: TenantId, filter: &TaskFilter, order: Order, after: Option<TaskId>, limit: usize) -> Read<Vec<TaskRow>>;
+    fn tasks(
+        &self,
+        tenant: TenantId,
+        filter: &TaskFilter,
+        order: Order,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Read<Vec<TaskRow>>;
     /// How many tasks the filter matches, counted no further than `cap`.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The working set that a batch of commands loads, and the write set that it commits.
 
 use crate::rows::{
-    BlobRow, DependencyRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature, SigningKeyRow,
-    TenantRow, TimerRow,
+    BlobRow, DependencyRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature,
+    SigningKeyRow, TenantRow, TimerRow,
 };
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId, WorkerId};

@@ -68,7 +68,8 @@ fn the_schema_goes_up_down_and_up_again() {
     let place = Place::new();
     let folder = place.here().join("data");
     let folder = folder.to_str().unwrap();
-    let applied = |args: &[&str]| place.run(args).ok().lines().filter(|line| !line.contains("not applied")).count();
+    let applied =
+        |args: &[&str]| place.run(args).ok().lines().filter(|line| !line.contains("not applied")).count();
     let all = applied(&["migrate", "up", "--data-dir", folder]);
     assert!(all >= 1);
     assert_eq!(applied(&["migrate", "up", "--data-dir", folder]), all);

@@ -261,7 +261,8 @@ mod tests {
     use super::*;
     use everloop_types::error::{Code, TaskError};
     use everloop_types::event::{
-        Cancelled, Cancelling, Completed, Failed, LeaseLost, Paused, Pausing, Ready, Resumed, RetryScheduled, Started, Waiting,
+        Cancelled, Cancelling, Completed, Failed, LeaseLost, Paused, Pausing, Ready, Resumed, RetryScheduled,
+        Started, Waiting,
     };
     use everloop_types::json::Json;
     use everloop_types::state::TRANSITIONS;
@@ -314,7 +315,11 @@ mod tests {
                         Err(_) => {
                             assert_eq!(after, before);
                             let resumed = matches!(&body, EventBody::Resumed(_));
-                            assert!(allowed.is_empty() || (resumed && !allowed.contains(&to)), "{from} {}", body.kind());
+                            assert!(
+                                allowed.is_empty() || (resumed && !allowed.contains(&to)),
+                                "{from} {}",
+                                body.kind()
+                            );
                         }
                     }
                 }

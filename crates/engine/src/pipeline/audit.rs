@@ -29,7 +29,15 @@ impl Audit {
     /// A segment at this head; none if it does not exist yet.
     pub(super) fn load(tenant: TenantId, segment: u32, head: Option<Head>) -> Self {
         let head = head.unwrap_or_else(|| chain::start(&StreamName::Audit(tenant, segment)));
-        Self { tenant, segment, expected: head.seq, head, events: Vec::new(), rows: Vec::new(), full: Vec::new() }
+        Self {
+            tenant,
+            segment,
+            expected: head.seq,
+            head,
+            events: Vec::new(),
+            rows: Vec::new(),
+            full: Vec::new(),
+        }
     }
 
     /// Adds an event, and the row that it tells of.
@@ -61,7 +69,13 @@ impl Audit {
         Ok(())
     }
 
-    fn link(&mut self, tools: Tools<'_>, now: Timestamp, actor: &str, body: &EventBody) -> Result<(), Refusal> {
+    fn link(
+        &mut self,
+        tools: Tools<'_>,
+        now: Timestamp,
+        actor: &str,
+        body: &EventBody,
+    ) -> Result<(), Refusal> {
         let data = body.data().map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
         let draft = chain::Draft {
             tenant: self.tenant,

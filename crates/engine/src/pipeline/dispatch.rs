@@ -4,14 +4,11 @@ use super::Pipeline;
 use super::batch::{Batch, Tools, append};
 use super::op::Claimed;
 use crate::machine::dispatch::{Candidate, plan};
-use crate::machine::{
-    project, start,
-};
+use crate::machine::{project, start};
 use everloop_store::rows::{LeaseRow, QueueRow};
 use everloop_types::id::{TaskId, WorkerId};
 use everloop_types::lease::LeaseToken;
 use std::collections::{BTreeMap, HashMap};
-
 
 impl Pipeline {
     /// Gives what waits to workers with room, in the same batch: the claim is folded into whatever made the task ready.

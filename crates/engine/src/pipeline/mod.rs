@@ -165,7 +165,15 @@ pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), Stor
         key: parts.key.clone(),
         digest_every: parts.digest_every,
     };
-    let mut pipeline = Pipeline { parts, dispatcher, counters, leased, segments: Default::default(), stop: false, claimed_any: false };
+    let mut pipeline = Pipeline {
+        parts,
+        dispatcher,
+        counters,
+        leased,
+        segments: Default::default(),
+        stop: false,
+        claimed_any: false,
+    };
     let thread = std::thread::Builder::new()
         .name("everloop-writer".to_owned())
         .spawn(move || pipeline.run(inbox))
@@ -280,7 +288,12 @@ impl Pipeline {
     /// Gives workers what they hold, if the claims were written after all: nobody else would.
     fn deliver_held(&mut self, claims: Vec<(WorkerId, Claimed)>) {
         for (worker, claimed) in claims {
-            if self.dispatcher.held.get(&claimed.task.id).is_some_and(|held| held.token == claimed.lease.token) {
+            if self
+                .dispatcher
+                .held
+                .get(&claimed.task.id)
+                .is_some_and(|held| held.token == claimed.lease.token)
+            {
                 self.dispatcher.deliver(worker, vec![claimed]);
             }
         }

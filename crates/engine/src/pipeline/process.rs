@@ -6,8 +6,7 @@ use super::batch::{Batch, Tools, append, data_of};
 use super::dispatcher::Poll;
 use super::op::{Answer, Op, Wish};
 use crate::machine::{
-    attempt, cancel, child, decision, dependency, due, input, lost, pause, project, resume,
-    submit, update,
+    attempt, cancel, child, decision, dependency, due, input, lost, pause, project, resume, submit, update,
 };
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
@@ -22,7 +21,10 @@ use everloop_worker::source::AttemptEnd;
 
 /// An answer before the commit: those that show a task are made from what was committed.
 pub(super) enum Outcome {
-    Submitted { task: TaskId, created: bool },
+    Submitted {
+        task: TaskId,
+        created: bool,
+    },
     Task(TaskId),
     /// Something that the tenant's audit stream tells of.
     Audited(TenantId),
@@ -143,7 +145,8 @@ impl Pipeline {
                         let held: Vec<_> =
                             claimed.iter().filter(|c| member.held.contains(&c.task.id)).cloned().collect();
                         member.undelivered.retain(|c| held.iter().all(|given| given.task.id != c.task.id));
-                        let given = held.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
+                        let given =
+                            held.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
                         let _ = tasks.send(held);
                         // Whoever gets them now counts their term from now.
                         self.renew(*worker, &given);
@@ -151,13 +154,16 @@ impl Pipeline {
                     Some(_) | None => {
                         member.polls.retain(|poll| !poll.tasks.is_closed());
                         let waiting = std::mem::take(&mut member.undelivered);
-                        let mut waiting: Vec<_> = waiting.into_iter().filter(|c| member.held.contains(&c.task.id)).collect();
+                        let mut waiting: Vec<_> =
+                            waiting.into_iter().filter(|c| member.held.contains(&c.task.id)).collect();
                         if waiting.is_empty() {
                             member.polls.push_back(Poll { max: *max, request: *request, tasks });
                         } else {
                             member.undelivered = waiting.split_off(waiting.len().min(*max as usize));
-                            let given =
-                                waiting.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
+                            let given = waiting
+                                .iter()
+                                .map(|claim| (claim.task.id, claim.lease.token))
+                                .collect::<Vec<_>>();
                             member.last = Some((*request, waiting.clone()));
                             if let Err(waiting) = tasks.send(waiting) {
                                 member.undelivered.extend(waiting);
@@ -195,8 +201,11 @@ impl Pipeline {
                 // With the stream goes what says who has to be told.
                 let cancels = entry.task.spec.policy.children == ChildPolicy::Cancel;
                 if entry.relations.has_dependents || (entry.relations.has_live_children && cancels) {
-                    let detail = format!("tasks that depend on the end of task {task} are still being told of it");
-                    return Err(Refusal::new(Code::IllegalTransition, detail).hint("delete it again in a moment"));
+                    let detail =
+                        format!("tasks that depend on the end of task {task} are still being told of it");
+                    return Err(
+                        Refusal::new(Code::IllegalTransition, detail).hint("delete it again in a moment")
+                    );
                 }
                 let body = TaskDeleted {
                     hash: everloop_journal::hex::encode(&entry.head.hash),

@@ -2,23 +2,22 @@
 
 use super::Pipeline;
 use super::batch::Batch;
-use super::process::{Outcome, Processed};
+use super::dispatcher::Member;
 use super::op::{Answer, Claimed, Op, Reply};
+use super::process::{Outcome, Processed};
 use crate::live::Published;
 use everloop_store::work::{Committed, Row, WriteSet};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
-use everloop_worker::source::Signal;
-use super::dispatcher::Member;
 use everloop_types::worker::Worker;
+use everloop_worker::source::Signal;
 use everloop_worker::source::TaskSignal;
-use tokio::sync::mpsc;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
+use tokio::sync::mpsc;
 
 impl Pipeline {
     /// After the commit: memory learns, followers are served, workers are told, callers are answered.
@@ -131,7 +130,9 @@ impl Pipeline {
                 Ok(Outcome::Audited(_)) => Ok(Answer::Done),
                 Ok(Outcome::Ready(answer)) => {
                     match &op {
-                        Op::Attach { worker, tasks, signals } => self.join(worker, Some(tasks.clone()), signals),
+                        Op::Attach { worker, tasks, signals } => {
+                            self.join(worker, Some(tasks.clone()), signals)
+                        }
                         Op::Register { worker, signals } => self.join(worker, None, signals),
                         _ => {}
                     }
@@ -151,7 +152,8 @@ impl Pipeline {
         standing: Option<mpsc::UnboundedSender<Claimed>>,
         signals: &mpsc::UnboundedSender<TaskSignal>,
     ) {
-        let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == worker.id).map(|(task, _)| *task);
+        let held =
+            self.dispatcher.held.iter().filter(|(_, held)| held.worker == worker.id).map(|(task, _)| *task);
         let member = Member {
             worker: worker.clone(),
             standing,

@@ -2,17 +2,13 @@
 
 use super::Pipeline;
 use super::batch::{Batch, Tools};
-use super::process::{Outcome, Processed};
 use super::op::{Answer, Submit};
-use crate::machine::{
-    fork,
-    submit,
-};
+use super::process::{Outcome, Processed};
+use crate::machine::{fork, submit};
 use everloop_store::rows::KeyRow;
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::TaskId;
-
 
 impl Pipeline {
     pub(super) fn submit(&mut self, batch: &mut Batch, tools: Tools<'_>, submit: &Submit) -> Processed {

@@ -7,7 +7,6 @@ use everloop_types::id::TenantId;
 use everloop_types::stream::StreamName;
 use std::collections::HashMap;
 
-
 impl Pipeline {
     pub(super) fn wanted(&mut self, ops: &[(Op, Reply)]) -> Wanted {
         let mut wanted = Wanted::default();

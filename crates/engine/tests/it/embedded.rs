@@ -93,7 +93,11 @@ async fn a_mock_that_fails_at_first_is_tried_again_and_waits_for_its_input() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await.unwrap();
-    let input = everloop_engine::pipeline::op::Wish::Input { id: "sig_1".to_owned(), name: "go".to_owned(), data: json("7") };
+    let input = everloop_engine::pipeline::op::Wish::Input {
+        id: "sig_1".to_owned(),
+        name: "go".to_owned(),
+        data: json("7"),
+    };
     h.wish(task, input.clone()).await.unwrap();
     h.reaches(task, State::Completed).await;
     let kinds = h.kinds(task);

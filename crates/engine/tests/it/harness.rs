@@ -38,7 +38,12 @@ pub(crate) fn actor() -> String {
 }
 
 pub(crate) fn transient() -> TaskError {
-    TaskError { class: Class::Transient, code: "flaky".to_owned(), details: None, message: "it may pass".to_owned() }
+    TaskError {
+        class: Class::Transient,
+        code: "flaky".to_owned(),
+        details: None,
+        message: "it may pass".to_owned(),
+    }
 }
 
 pub(crate) fn json(text: &str) -> Json {
@@ -80,8 +85,13 @@ impl Harness {
         self.submit_with(spec, None).await
     }
 
-    pub(crate) async fn submit_with(&self, spec: TaskSpec, key: Option<(&str, u8)>) -> Result<Arc<Snapshot>, Refusal> {
-        let keys = key.iter().map(|(key, _)| everloop_journal::digest::key_hash(TENANT, "key", key)).collect();
+    pub(crate) async fn submit_with(
+        &self,
+        spec: TaskSpec,
+        key: Option<(&str, u8)>,
+    ) -> Result<Arc<Snapshot>, Refusal> {
+        let keys =
+            key.iter().map(|(key, _)| everloop_journal::digest::key_hash(TENANT, "key", key)).collect();
         let submit = Submit {
             id: TaskId(self.engine.new_id()),
             tenant: TENANT,

@@ -53,7 +53,10 @@ async fn a_task_is_submitted_claimed_stepped_and_completed() {
     let signature = row.signature.unwrap();
     let jws = everloop_journal::receipt::assemble(&signature.kid, &claims, &signature.bytes);
     let keys = everloop_journal::keys::Jwks::new(vec![h.engine.signing_key().public().clone()]);
-    assert_eq!(everloop_journal::receipt::verify::<everloop_types::receipt::ReceiptClaims>(&jws, &keys).unwrap(), claims);
+    assert_eq!(
+        everloop_journal::receipt::verify::<everloop_types::receipt::ReceiptClaims>(&jws, &keys).unwrap(),
+        claims
+    );
 }
 
 #[tokio::test]
@@ -62,7 +65,10 @@ async fn the_same_key_gives_the_same_task_and_another_request_is_a_conflict() {
     let first = h.submit_with(mock(), Some(("order-1", 1))).await.unwrap();
     let again = h.submit_with(mock(), Some(("order-1", 1))).await.unwrap();
     assert_eq!(first.task.id, again.task.id);
-    assert_eq!(h.submit_with(mock(), Some(("order-1", 2))).await.unwrap_err().code, Code::IdempotencyConflict);
+    assert_eq!(
+        h.submit_with(mock(), Some(("order-1", 2))).await.unwrap_err().code,
+        Code::IdempotencyConflict
+    );
     assert_eq!(h.kinds(first.task.id), ["task.submitted"]);
 }
 
@@ -82,7 +88,14 @@ async fn an_old_lease_changes_nothing_and_a_repeated_batch_is_written_once() {
     assert_eq!((second.attempt, second.journal.len()), (2, 1));
     assert_eq!(code(h.write(worker, &first, 2, Vec::new(), failed(transient())).await), Code::LeaseLost);
     h.complete(worker, &second).await;
-    let kinds = ["task.submitted", "task.started", "step.completed", "task.lease_lost", "task.started", "task.completed"];
+    let kinds = [
+        "task.submitted",
+        "task.started",
+        "step.completed",
+        "task.lease_lost",
+        "task.started",
+        "task.completed",
+    ];
     assert_eq!(h.kinds(task), kinds);
 }
 
@@ -183,7 +196,8 @@ async fn a_task_waits_without_a_worker_until_what_it_waits_for_comes() {
     ]);
     h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Waiting { wait: wait.clone() })).await.unwrap();
     assert_eq!(h.state(task).await, State::Waiting);
-    let input = |name: &str| Wish::Input { id: format!("sig_{name}"), name: name.to_owned(), data: json("true") };
+    let input =
+        |name: &str| Wish::Input { id: format!("sig_{name}"), name: name.to_owned(), data: json("true") };
     assert_eq!(h.wish(task, input("other")).await, Ok(State::Waiting));
     // Sent again, by its id.
     assert_eq!(h.wish(task, input("other")).await, Ok(State::Waiting));
@@ -213,12 +227,18 @@ async fn the_first_decision_wins() {
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     let decide = |id: &str, word: &str| {
-        let decision = ApprovalDecision { decision: word.to_owned(), id: id.to_owned(), note: None, result: None };
+        let decision =
+            ApprovalDecision { decision: word.to_owned(), id: id.to_owned(), note: None, result: None };
         Wish::Decide(decision)
     };
     assert_eq!(h.wish(task, decide("ok#1", "yes")).await.unwrap_err().code, Code::NotFound);
     let claimed = h.claim(worker, 1).await.unwrap();
-    let request = ApprovalRequested { choices: Vec::new(), details: None, id: "ok#1".to_owned(), prompt: "?".to_owned() };
+    let request = ApprovalRequested {
+        choices: Vec::new(),
+        details: None,
+        id: "ok#1".to_owned(),
+        prompt: "?".to_owned(),
+    };
     let end = AttemptEnd::Waiting { wait: Wait::Decision { id: "ok#1".to_owned() } };
     h.write(worker, &claimed, 1, vec![request.into()], Some(end)).await.unwrap();
     assert!(matches!(h.wish(task, decide("ok#1", "yes")).await, Ok(State::Queued)));
@@ -340,7 +360,10 @@ async fn finished_tasks_are_dropped_when_they_are_old_and_the_audit_stream_says_
     let events = h.engine.read(move |store| store.events(TENANT, audit, 0, 10)).await.unwrap();
     let mut verifier = Verifier::new(TENANT, audit);
     events.iter().for_each(|event| verifier.check(event).unwrap());
-    assert_eq!(events.iter().map(|event| &*event.kind).collect::<Vec<_>>(), ["audit.segment", "task.deleted"]);
+    assert_eq!(
+        events.iter().map(|event| &*event.kind).collect::<Vec<_>>(),
+        ["audit.segment", "task.deleted"]
+    );
     assert_eq!(h.submit_with(mock(), Some(("live", 1))).await.unwrap_err().code, Code::TaskDeleted);
 }
 
@@ -400,11 +423,14 @@ async fn a_digest_follows_every_tenth_event() {
         let steps = (1..=8).map(|n| step(&format!("s#{}", batch * 10 + n))).collect();
         h.write(worker, &claimed, batch, steps, None).await.unwrap();
     }
-    h.write(worker, &claimed, 5, Vec::new(), Some(AttemptEnd::Completed { result: json("1") })).await.unwrap();
+    h.write(worker, &claimed, 5, Vec::new(), Some(AttemptEnd::Completed { result: json("1") }))
+        .await
+        .unwrap();
     let kinds = h.kinds(task);
     // 35 events of its own, the verifier has held each digest against the chain.
     assert_eq!(kinds.iter().filter(|kind| *kind != "digest").count(), 35);
-    let digests: Vec<_> = kinds.iter().enumerate().filter(|(_, kind)| *kind == "digest").map(|(n, _)| n + 1).collect();
+    let digests: Vec<_> =
+        kinds.iter().enumerate().filter(|(_, kind)| *kind == "digest").map(|(n, _)| n + 1).collect();
     assert_eq!(digests, [11, 22, 33]);
     assert_eq!(kinds.last().unwrap(), "task.completed");
 }

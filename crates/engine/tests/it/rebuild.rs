@@ -62,7 +62,11 @@ async fn play(h: &Harness, acts: Vec<Act>) -> TaskId {
             Act::Claim => {
                 let request = n as u64 + 1;
                 let claim = everloop_worker::source::WorkSource::claim(
-                    &h.source, worker, 1, Duration::from_millis(5), request,
+                    &h.source,
+                    worker,
+                    1,
+                    Duration::from_millis(5),
+                    request,
                 );
                 if let Some(claimed) = claim.await.unwrap().pop() {
                     (held, batch) = (Some(claimed), 0);
@@ -70,7 +74,13 @@ async fn play(h: &Harness, acts: Vec<Act>) -> TaskId {
             }
             Act::Log => {
                 if let Some(held) = &held {
-                    let line = Log { base64: None, level: Level::Info, offset: 0, source: "t".to_owned(), text: Some("x".to_owned()) };
+                    let line = Log {
+                        base64: None,
+                        level: Level::Info,
+                        offset: 0,
+                        source: "t".to_owned(),
+                        text: Some("x".to_owned()),
+                    };
                     if h.write(worker, held, batch + 1, vec![line.into()], None).await.is_ok() {
                         batch += 1;
                     }
@@ -81,9 +91,15 @@ async fn play(h: &Harness, acts: Vec<Act>) -> TaskId {
                 let end = match how {
                     0 => AttemptEnd::Completed { result: json("1") },
                     1 => AttemptEnd::Failed { error: transient() },
-                    2 => AttemptEnd::Waiting { wait: Wait::Input { id: "i#1".to_owned(), name: "go".to_owned() } },
+                    2 => AttemptEnd::Waiting {
+                        wait: Wait::Input { id: "i#1".to_owned(), name: "go".to_owned() },
+                    },
                     3 => AttemptEnd::Paused {
-                        reason: PauseReason { by: String::new(), details: None, reason: "requested".to_owned() },
+                        reason: PauseReason {
+                            by: String::new(),
+                            details: None,
+                            reason: "requested".to_owned(),
+                        },
                     },
                     4 => AttemptEnd::Released,
                     _ => AttemptEnd::Cancelled,

@@ -40,7 +40,8 @@ impl WriteStore for Slow {
     }
 
     fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
-        let claims = writes.streams.iter().flat_map(|stream| &stream.rows).any(|row| matches!(row, Row::LeasePut(_)));
+        let claims =
+            writes.streams.iter().flat_map(|stream| &stream.rows).any(|row| matches!(row, Row::LeasePut(_)));
         if claims && self.refuse.load(Ordering::SeqCst) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::Full("planned".into()));
@@ -64,8 +65,12 @@ impl Slowed {
     fn new() -> Self {
         let (slow, refuse, refused): (Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
         let store = memory();
-        let writer =
-            Slow { inner: Box::new(store.writer()), slow: slow.clone(), refuse: refuse.clone(), refused: refused.clone() };
+        let writer = Slow {
+            inner: Box::new(store.writer()),
+            slow: slow.clone(),
+            refuse: refuse.clone(),
+            refused: refused.clone(),
+        };
         Self { h: Harness::with(store, Box::new(writer), 256), slow, refuse, refused }
     }
 }
@@ -85,7 +90,10 @@ impl Executor for Scripted {
     }
 }
 
-fn start(h: &Harness, code: fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>) -> watch::Sender<bool> {
+fn start(
+    h: &Harness,
+    code: fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>,
+) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     let worker = Worker {
         source: Arc::new(EngineSource::embedded(h.engine.clone())),
@@ -167,7 +175,11 @@ async fn a_task_that_came_too_late_for_its_request_is_given_once() {
     let task = s.h.submit(mock()).await.unwrap().task.id;
     s.slow.store(true, Ordering::SeqCst);
     // The answer to asking comes after the claim's commit: the request is dropped before, as a broken connection does.
-    let asked = tokio::time::timeout(Duration::from_millis(150), s.h.source.claim(worker, 1, Duration::from_secs(9), 1)).await;
+    let asked = tokio::time::timeout(
+        Duration::from_millis(150),
+        s.h.source.claim(worker, 1, Duration::from_secs(9), 1),
+    )
+    .await;
     assert!(asked.is_err());
     s.slow.store(false, Ordering::SeqCst);
     s.h.reaches(task, State::Running).await;
@@ -191,8 +203,12 @@ async fn a_task_that_ends_and_is_deleted_at_once_frees_its_worker() {
     let busy = s.h.submit(mock());
     let end = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let end = s.h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Completed { result: json("1") }));
-        tokio::join!(end, async { tokio::time::sleep(Duration::from_millis(30)).await; s.h.engine.ask(delete).await })
+        let end =
+            s.h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Completed { result: json("1") }));
+        tokio::join!(end, async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            s.h.engine.ask(delete).await
+        })
     };
     let (_, (ended, deleted)) = tokio::join!(busy, end);
     s.slow.store(false, Ordering::SeqCst);
@@ -223,7 +239,10 @@ async fn a_wait_for_two_times_ends_with_the_second() {
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     let claimed = h.claim(worker, 1).await.unwrap();
-    let timer = |id: &str, after| Wait::Timer { at: h.engine.now().plus(Duration::from_secs(after)), id: id.to_owned() };
+    let timer = |id: &str, after| Wait::Timer {
+        at: h.engine.now().plus(Duration::from_secs(after)),
+        id: id.to_owned(),
+    };
     let wait = Wait::All(vec![timer("a#1", 10), timer("b#1", 60)]);
     h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Waiting { wait })).await.unwrap();
     h.pass(Duration::from_secs(20)).await;
@@ -276,7 +295,11 @@ async fn a_long_lease_is_as_long_after_a_restart() {
 
 fn pay(context: Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>> {
     Box::pin(async move {
-        context.step("pay").on_unknown(OnUnknown::Ask).run(std::future::pending::<Result<u8, TaskError>>()).await?;
+        context
+            .step("pay")
+            .on_unknown(OnUnknown::Ask)
+            .run(std::future::pending::<Result<u8, TaskError>>())
+            .await?;
         Ok(json("1"))
     })
 }
@@ -295,7 +318,12 @@ async fn a_step_that_is_cut_off_again_is_asked_about_again() {
         h.reaches(task, State::Waiting).await;
         let open = h.engine.snapshot(TENANT, task).await.unwrap().task.open_requests.clone();
         assert_eq!(open.iter().map(|open| open.id.as_str()).collect::<Vec<_>>(), [request]);
-        let answer = ApprovalDecision { decision: "rerun".to_owned(), id: request.to_owned(), note: None, result: None };
+        let answer = ApprovalDecision {
+            decision: "rerun".to_owned(),
+            id: request.to_owned(),
+            note: None,
+            result: None,
+        };
         h.wish(task, Wish::Decide(answer)).await.unwrap();
     }
     h.reaches(task, State::Running).await;
@@ -338,5 +366,8 @@ async fn whoever_loses_a_task_to_another_in_one_commit_is_told() {
     let (claimed, ()) = tokio::join!(h.claim(other, 1), expire);
     assert_eq!(claimed.map(|claimed| (claimed.task, claimed.attempt)), Some((task, 2)));
     let told = h.source.signals(one, Duration::from_millis(100)).await.unwrap();
-    assert_eq!(told.into_iter().map(|told| (told.attempt, told.signal)).collect::<Vec<_>>(), [(1, Signal::LeaseLost)]);
+    assert_eq!(
+        told.into_iter().map(|told| (told.attempt, told.signal)).collect::<Vec<_>>(),
+        [(1, Signal::LeaseLost)]
+    );
 }

@@ -73,7 +73,14 @@ fn restarts(entries: &[Entry]) -> Vec<Restart> {
                     restarts.push(Restart { killed, started, ready: *at, until: i64::MAX });
                 }
             }
-            _ => {}
+            Entry::Submitted { .. }
+            | Entry::Acted { .. }
+            | Entry::Ended { .. }
+            | Entry::Saw { .. }
+            | Entry::Noticed { .. }
+            | Entry::Followed { .. }
+            | Entry::Effect { .. }
+            | Entry::Refused { .. } => {}
         }
     }
     restarts
@@ -82,28 +89,35 @@ fn restarts(entries: &[Entry]) -> Vec<Restart> {
 /// Whether a worker had it at that time, or was to have it again, and nobody wanted it to stop.
 fn was_running(case: &Case<'_>, at: i64) -> bool {
     let before = case.events.iter().zip(&case.bodies).take_while(|(event, _)| event.ts.as_micros() <= at);
-    before.fold(false, |running, (_, body)| match body {
-        EventBody::Started(_) => true,
-        EventBody::Completed(_)
-        | EventBody::Failed(_)
-        | EventBody::Cancelled(_)
-        | EventBody::Waiting(_)
-        | EventBody::RetryScheduled(_)
-        | EventBody::Pausing(_)
-        | EventBody::Paused(_)
-        | EventBody::Cancelling(_) => false,
-        _ => running,
-    })
+    let last = before.filter(|(_, body)| is_turn(body)).last();
+    last.is_some_and(|(_, body)| matches!(body, EventBody::Started(_)))
+}
+
+/// Whether an attempt begins or ends with it, or is asked to end. A lost attempt is none: the task is to go on.
+fn is_turn(body: &EventBody) -> bool {
+    matches!(
+        body,
+        EventBody::Started(_)
+            | EventBody::Completed(_)
+            | EventBody::Failed(_)
+            | EventBody::Cancelled(_)
+            | EventBody::Waiting(_)
+            | EventBody::RetryScheduled(_)
+            | EventBody::Pausing(_)
+            | EventBody::Paused(_)
+            | EventBody::Cancelling(_)
+    )
 }
 
 /// When something became of it after a time: that it went on, or something else.
 fn next(case: &Case<'_>, after: i64) -> Option<(i64, bool)> {
     let later = case.events.iter().zip(&case.bodies).filter(|(event, _)| event.ts.as_micros() > after);
-    later.into_iter().find_map(|(event, body)| match body {
-        EventBody::Started(_) => Some((event.ts.as_micros(), true)),
-        EventBody::Failed(_) | EventBody::Cancelled(_) | EventBody::Paused(_) => {
-            Some((event.ts.as_micros(), false))
-        }
-        _ => None,
-    })
+    let told = |body: &EventBody| {
+        matches!(
+            body,
+            EventBody::Started(_) | EventBody::Failed(_) | EventBody::Cancelled(_) | EventBody::Paused(_)
+        )
+    };
+    let (event, body) = later.into_iter().find(|(_, body)| told(body))?;
+    Some((event.ts.as_micros(), matches!(body, EventBody::Started(_))))
 }
