@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};
 
 /// Bare SQLite with our settings: four rows of 400 bytes and one index a task, 64 tasks a transaction.
-pub fn sqlite(time: Duration) -> anyhow::Result<Row> {
+pub(crate) fn sqlite(time: Duration) -> anyhow::Result<Row> {
     let folder = tempfile::tempdir_in(".")?;
     let db = Connection::open(folder.path().join("bare.db"))?;
     db.execute_batch(

@@ -96,7 +96,7 @@ async fn load(
 }
 
 /// `POST /tasks?wait=`: a keyed task of one step, answered when it is finished.
-pub fn tasks(
+pub(crate) fn tasks(
     address: &str,
     time: Duration,
     concurrency: usize,
@@ -118,14 +118,14 @@ pub fn tasks(
 }
 
 /// A handler that does nothing.
-pub fn bare(address: &str, time: Duration, concurrency: usize) -> anyhow::Result<Row> {
+pub(crate) fn bare(address: &str, time: Duration, concurrency: usize) -> anyhow::Result<Row> {
     let text = format!("GET / HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
     let request = move |_| text.clone();
     block_on(load("bare Axum handler", address, time, concurrency, request, &Arc::default()))
 }
 
 /// How old events are when a follower reads them: the wall clock then, less the event's own time.
-pub fn follow(address: &str, events: usize) -> anyhow::Result<Row> {
+pub(crate) fn follow(address: &str, events: usize) -> anyhow::Result<Row> {
     block_on(async {
         let mut submit = Connection::open(address).await?;
         let body = format!(

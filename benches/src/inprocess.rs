@@ -30,7 +30,7 @@ impl Random for OsRandom {
 }
 
 /// Keeps so many tasks under way for so long. Each has a key, one step and a receipt.
-pub fn run(time: Duration, concurrency: usize) -> anyhow::Result<Row> {
+pub(crate) fn run(time: Duration, concurrency: usize) -> anyhow::Result<Row> {
     let folder = tempfile::tempdir_in(".")?;
     let clock = Arc::new(RealClock::default());
     let random = Arc::new(OsRandom);

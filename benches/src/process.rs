@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A process that is killed when it is dropped.
-pub struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Running {
 }
 
 /// Starts the server beside this binary over a fresh folder; gives its address.
-pub fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
+pub(crate) fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
     let binary = std::env::current_exe()?.with_file_name("everloop");
     let child = Command::new(&binary)
         .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -49,7 +49,7 @@ pub fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
 }
 
 /// Starts this binary as a bare Axum server; gives its address.
-pub fn bare_axum() -> anyhow::Result<(Running, String)> {
+pub(crate) fn bare_axum() -> anyhow::Result<(Running, String)> {
     let mut child = Command::new(std::env::current_exe()?).arg("bare-axum").stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().context("no output")?;
     let running = Running(child);
@@ -59,7 +59,7 @@ pub fn bare_axum() -> anyhow::Result<(Running, String)> {
 }
 
 /// What the child of [`bare_axum`] does.
-pub fn serve_bare() -> anyhow::Result<()> {
+pub(crate) fn serve_bare() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);

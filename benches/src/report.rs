@@ -4,24 +4,29 @@ use std::time::Duration;
 
 /// One line.
 #[derive(Debug, serde::Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// How many at once.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// How many in a second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Median latency in milliseconds.
-    pub p50_ms: f64,
+    pub(crate) p50_ms: f64,
     /// 99th percentile in milliseconds.
-    pub p99_ms: f64,
+    pub(crate) p99_ms: f64,
     /// The longest in milliseconds.
-    pub max_ms: f64,
+    pub(crate) max_ms: f64,
 }
 
 impl Row {
     /// From the latencies that were seen in a span of time.
-    pub fn new(name: &str, concurrency: usize, elapsed: Duration, mut latencies: Vec<Duration>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        concurrency: usize,
+        elapsed: Duration,
+        mut latencies: Vec<Duration>,
+    ) -> Self {
         latencies.sort_unstable();
         let at = |share: f64| {
             let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
@@ -39,7 +44,7 @@ impl Row {
 }
 
 /// The lines as a Markdown table.
-pub fn table(rows: &[Row]) -> String {
+pub(crate) fn table(rows: &[Row]) -> String {
     let mut out = String::from(
         "| what | at once | per second | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|---:|\n",
     );
