@@ -250,12 +250,12 @@ impl Context {
     /// The reason to stop: the wait itself, if it frees the worker.
     pub async fn sleep(&self, name: &str, duration: Duration) -> Result<(), Stop> {
         let id = self.next_key(name);
-        let at = self.journal().timer(&id).unwrap_or_else(|| self.now().plus(duration));
         self.boundary()?;
-        let left = at.since(self.now());
-        if left.is_zero() {
+        if self.journal().has_fired(&id) {
             return Ok(());
         }
+        let at = self.now().plus(duration);
+        let left = duration;
         if left < crate::run::WARM_WAIT {
             tokio::select! {
                 () = tokio::time::sleep(left) => return self.boundary(),

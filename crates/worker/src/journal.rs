@@ -7,7 +7,6 @@ use everloop_types::event::EventBody;
 use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::PauseReason;
-use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use std::collections::{HashMap, HashSet};
 
@@ -68,8 +67,8 @@ pub(crate) struct Journal {
     inputs: Vec<Sent>,
     decisions: HashMap<String, (String, Option<Json>)>,
     asked: HashSet<String>,
-    /// Timers that earlier attempts waited for: a wait that is asked for again keeps its time.
-    timers: HashMap<String, Timestamp>,
+    /// Timers that earlier attempts waited for, and that have fired since.
+    fired: HashSet<String>,
 }
 
 impl Journal {
@@ -118,11 +117,12 @@ impl Journal {
                     self.order.push(step.step);
                 }
             }
-            EventBody::Waiting(waiting) => waiting.r#for.leaves(&mut |leaf| {
-                if let Wait::Timer { at, id } = leaf {
-                    self.timers.insert(id.clone(), *at);
+            // Only the timer ends such a wait, and whoever runs now was woken by it: no clock of a worker is asked.
+            EventBody::Waiting(waiting) => {
+                if let Wait::Timer { id, .. } = waiting.r#for {
+                    self.fired.insert(id);
                 }
-            }),
+            }
             EventBody::Input(input) => {
                 self.inputs.push(Sent { id: input.id, name: input.name, data: input.data, taken_by: None });
             }
@@ -200,9 +200,9 @@ impl Journal {
         self.asked.contains(id)
     }
 
-    /// The time that a wait was first asked to last to.
-    pub(crate) fn timer(&self, id: &str) -> Option<Timestamp> {
-        self.timers.get(id).copied()
+    /// Whether an earlier attempt waited for this timer: then it has fired.
+    pub(crate) fn has_fired(&self, id: &str) -> bool {
+        self.fired.contains(id)
     }
 }
 
@@ -221,4 +221,22 @@ fn mismatch(what: &str, step: &str, recorded: &str, code: &str) -> Stop {
         details: Json::from_canonical(details).ok(),
         reason: Code::Nondeterminism.as_str().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everloop_types::event::Waiting;
+    use everloop_types::time::Timestamp;
+
+    #[test]
+    fn a_timer_that_was_waited_for_alone_has_fired() {
+        let timer = |id: &str| Wait::Timer { at: Timestamp::MAX, id: id.to_owned() };
+        let either = Wait::Any(vec![timer("b#1"), Wait::Decision { id: "c#1".to_owned() }]);
+        let bodies = [Waiting { r#for: timer("a#1") }, Waiting { r#for: either }];
+        let entries = (1..).zip(bodies).map(|(seq, body)| JournalEntry { seq, body: body.into() });
+        let journal = Journal::new(entries.collect());
+        assert!(journal.has_fired("a#1"));
+        assert!(!journal.has_fired("b#1"));
+    }
 }

@@ -28,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(2);
 const POLL: Duration = Duration::from_secs(30);
 /// How often a worker says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How long the loop waits for a word from the server: while it does, it looks at no lease and hears no signal.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How often leases are looked at.
 const LEASE_TICK: Duration = Duration::from_millis(500);
 
@@ -159,8 +161,10 @@ impl Worker {
                 }
                 _ = lease_tick.tick() => self.renew(id, &mut running).await,
                 _ = heartbeat.tick() => {
-                    if let Err(error) = self.source.heartbeat(id, None).await {
-                        tracing::debug!(%error, "a heartbeat was not heard");
+                    match tokio::time::timeout(ANSWER, self.source.heartbeat(id, None)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!(%error, "a heartbeat was not heard"),
+                        Err(_) => tracing::debug!("a heartbeat got no answer"),
                     }
                 }
             }
@@ -235,7 +239,8 @@ impl Worker {
         if due.is_empty() {
             return;
         }
-        match self.source.renew(id, due.clone()).await {
+        let renewed = tokio::time::timeout(ANSWER, self.source.renew(id, due.clone())).await;
+        match renewed.unwrap_or_else(|_| Err(SourceError::Unavailable("no answer".to_owned()))) {
             Ok(lost) => {
                 for (task, _) in due {
                     let Some(attempt) = running.get_mut(&task) else { continue };
@@ -371,7 +376,12 @@ async fn give_up(context: &Context) -> Stop {
         Control::Cancel { grace } | Control::Timeout { grace } => grace,
         Control::Run | Control::Pause | Control::HandBack | Control::Lost => return Stop::LeaseLost,
     };
-    tokio::time::sleep(grace).await;
+    let mut control = context.shared().control.clone();
+    tokio::select! {
+        () = tokio::time::sleep(grace) => {}
+        // Nothing is left to clean up for: somebody else has the task.
+        _ = control.wait_for(|control| *control == Control::Lost) => {}
+    }
     match context.boundary() {
         Err(stop) => stop,
         Ok(()) => Stop::Cancelled,
