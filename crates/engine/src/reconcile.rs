@@ -189,7 +189,11 @@ impl Reconciler {
         // Whoever is gone, or has ended, need not be told.
         let settled = |refusal: &Refusal| matches!(refusal.code, Code::NotFound | Code::IllegalTransition);
         let all = answers.iter().all(|answer| answer.as_ref().err().is_none_or(settled));
-        if !all || more || children_more {
+        if children_more {
+            // They end in their own time; until then the same ones would be found at once.
+            return Ok(false);
+        }
+        if !all || more {
             return Ok(all);
         }
         Ok(self.pipeline.ask_blocking(Op::Rows(vec![Row::OutboxDelete(row.task)])).is_ok())

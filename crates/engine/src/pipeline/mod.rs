@@ -198,9 +198,11 @@ impl Pipeline {
     fn run(&mut self, mut inbox: mpsc::Receiver<(Op, Reply)>) {
         let mut ops = Vec::with_capacity(limits::COMMIT_COMMANDS);
         while let Some(first) = inbox.blocking_recv() {
+            let mut bytes = first.0.bytes();
             ops.push(first);
-            while ops.len() < limits::COMMIT_COMMANDS {
+            while ops.len() < limits::COMMIT_COMMANDS && bytes < limits::COMMIT_BYTES {
                 let Ok(next) = inbox.try_recv() else { break };
+                bytes += next.0.bytes();
                 ops.push(next);
             }
             self.counters.waiting.fetch_sub(ops.len() as u64, Ordering::Relaxed);

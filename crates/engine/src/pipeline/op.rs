@@ -5,13 +5,14 @@ use crate::machine::attempt::Write;
 use everloop_store::rows::{KeyHash, LeaseRow};
 use everloop_store::work::Row;
 use everloop_types::error::Refusal;
-use everloop_types::event::{ApprovalDecision, Child, Event, Head, LostReason, TaskPatch};
+use everloop_types::event::{ApprovalDecision, Child, Event, EventBody, Head, LostReason, TaskPatch};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
 use everloop_types::task::{ForkedFrom, Task, TaskSpec};
 use everloop_types::worker::Worker;
+use everloop_worker::source::AttemptEnd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -230,6 +231,43 @@ pub enum Op {
     Rows(Vec<Row>),
     /// Answers once everything before it has been committed.
     Barrier,
+}
+
+impl Op {
+    /// About how many bytes it adds to a commit: a guess at its envelope, and the text that a caller or worker has sent.
+    pub(super) fn bytes(&self) -> usize {
+        const ENVELOPE: usize = 512;
+        let json = |json: Option<&Json>| json.map_or(0, Json::len);
+        ENVELOPE
+            + match self {
+                Self::Submit(submit) => {
+                    let fork = submit.fork.iter().flat_map(|fork| fork.events.iter());
+                    let copied: usize =
+                        fork.filter_map(|event| event.payload.as_ref()).map(|p| p.data.len()).sum();
+                    json(submit.spec.input.as_ref()) + json(submit.spec.metadata.as_ref()) + copied
+                }
+                Self::Wish { wish: Wish::Input { data, .. }, .. } => data.len(),
+                Self::Write { write, .. } => {
+                    let of = |body: &EventBody| match body {
+                        EventBody::StepCompleted(step) => step.result.len(),
+                        EventBody::Custom { data, .. } => data.len(),
+                        EventBody::Log(log) => {
+                            log.text.as_ref().map_or(0, String::len)
+                                + log.base64.as_ref().map_or(0, String::len)
+                        }
+                        _ => 0,
+                    };
+                    let events: usize = write.events.iter().map(|body| ENVELOPE + of(body)).sum();
+                    events
+                        + match &write.end {
+                            Some(AttemptEnd::Completed { result }) => result.len(),
+                            Some(AttemptEnd::ContinuedAs { input }) => input.len(),
+                            _ => 0,
+                        }
+                }
+                _ => 0,
+            }
+    }
 }
 
 /// What the pipeline answers, after the commit.

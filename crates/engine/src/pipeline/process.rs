@@ -31,6 +31,9 @@ pub(super) enum Outcome {
     Ready(Answer),
 }
 
+/// Ends that are looked through for one that somebody has not heard of.
+const OUTBOX: usize = 10_000;
+
 fn lose(
     batch: &mut Batch,
     tools: Tools<'_>,
@@ -200,7 +203,15 @@ impl Pipeline {
                 }
                 // With the stream goes what says who has to be told.
                 let cancels = entry.task.spec.policy.children == ChildPolicy::Cancel;
-                if entry.relations.has_dependents || (entry.relations.has_live_children && cancels) {
+                let has_parent = entry.task.spec.parent.is_some();
+                let unheard = || -> Result<bool, Refusal> {
+                    let outbox = self.parts.reader.outbox(OUTBOX).map_err(|error| error.refusal())?;
+                    Ok(outbox.len() == OUTBOX || outbox.iter().any(|row| row.task == *task))
+                };
+                if entry.relations.has_dependents
+                    || (entry.relations.has_live_children && cancels)
+                    || (has_parent && unheard()?)
+                {
                     let detail =
                         format!("tasks that depend on the end of task {task} are still being told of it");
                     return Err(

@@ -12,7 +12,7 @@ use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{ApprovalDecision, LostReason};
 use everloop_types::state::State;
 use everloop_types::step::OnUnknown;
-use everloop_types::task::{Dependency, DependsOn, PauseReason};
+use everloop_types::task::{Dependency, DependsOn, Parent, PauseReason};
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use everloop_types::worker::KindOffer;
@@ -351,6 +351,30 @@ async fn a_task_that_is_deleted_at_its_end_is_missed_by_nobody() {
     s.h.reaches(second, State::Queued).await;
     let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
     s.h.engine.ask(delete).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_is_not_deleted_before_its_parent_has_heard() {
+    let s = Slowed::new();
+    let worker = s.h.worker(2).await;
+    let parent = s.h.submit(mock()).await.unwrap().task.id;
+    let held = s.h.claim(worker, 1).await.unwrap();
+    let mut spec = mock();
+    spec.parent = Some(Parent { step: None, task: parent });
+    let child = s.h.submit(spec).await.unwrap().task.id;
+    let wait = Wait::Child { id: "wait#1".to_owned(), task: child };
+    s.h.write(worker, &held, 1, Vec::new(), Some(AttemptEnd::Waiting { wait })).await.unwrap();
+    let claimed = s.h.claim(worker, 2).await.unwrap();
+    s.slow.store(true, Ordering::SeqCst);
+    let delete = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let delete = Op::Delete { tenant: TENANT, task: child, actor: actor(), reason: "requested" };
+        s.h.engine.ask(delete).await
+    };
+    let (_, deleted) = tokio::join!(s.h.complete(worker, &claimed), delete);
+    s.slow.store(false, Ordering::SeqCst);
+    assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
+    s.h.reaches(parent, State::Queued).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
