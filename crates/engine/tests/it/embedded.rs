@@ -110,3 +110,26 @@ async fn a_mock_that_fails_at_first_is_tried_again_and_waits_for_its_input() {
     stop.send_replace(true);
     running.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_workers_do_a_thousand_tasks_once_each() {
+    let h = Harness::new();
+    let workers: Vec<_> = (0..5).map(|_| start(&h, 4)).collect();
+    let mut tasks = Vec::new();
+    for _ in 0..1_000 {
+        let mut spec = mock();
+        spec.input = Some(json("{\"steps\":[{}]}"));
+        tasks.push(h.submit(spec).await.unwrap().task.id);
+    }
+    let mut by_worker = std::collections::BTreeMap::new();
+    for task in tasks {
+        h.reaches(task, State::Completed).await;
+        assert_eq!(h.kinds(task), ["task.submitted", "task.started", "step.completed", "task.completed"]);
+        *by_worker.entry(h.events(task)[1].actor.clone()).or_insert(0) += 1;
+    }
+    assert_eq!(by_worker.len(), 5, "{by_worker:?}");
+    for (stop, running) in workers {
+        stop.send_replace(true);
+        running.await.unwrap();
+    }
+}

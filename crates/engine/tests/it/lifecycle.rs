@@ -434,3 +434,22 @@ async fn a_digest_follows_every_tenth_event() {
     assert_eq!(digests, [11, 22, 33]);
     assert_eq!(kinds.last().unwrap(), "task.completed");
 }
+
+#[tokio::test]
+async fn the_time_that_workers_held_a_task_and_the_bytes_of_its_events_are_counted() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.clock.advance(Duration::from_secs(30));
+    let first = h.claim(worker, 1).await.unwrap();
+    h.clock.advance(Duration::from_secs(20));
+    h.write(worker, &first, 1, vec![step("a#1")], Some(AttemptEnd::Released)).await.unwrap();
+    h.clock.advance(Duration::from_secs(30));
+    let second = h.claim(worker, 2).await.unwrap();
+    h.clock.advance(Duration::from_secs(40));
+    h.complete(worker, &second).await;
+    let usage = h.engine.snapshot(TENANT, task).await.unwrap().task.usage;
+    let bytes: usize = h.events(task).iter().map(|event| event.payload.as_ref().unwrap().data.len()).sum();
+    // Waiting in the queue is not running.
+    assert_eq!((usage.running_us, usage.event_bytes), (60_000_000, bytes as u64));
+}
