@@ -81,7 +81,7 @@ impl Reconciler {
             return Ok(false);
         }
         let now = self.clock.now();
-        let old = self.store.finished_before(now.minus(self.retention), None, SWEEP_PAGE)?;
+        let old = self.store.finished(None, now.minus(self.retention), SWEEP_PAGE)?;
         let more = old.len() == SWEEP_PAGE;
         let delete = old.iter().map(|row| Op::Delete {
             tenant: row.task.tenant,

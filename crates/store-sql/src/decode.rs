@@ -4,8 +4,8 @@ use crate::value::{Row, array, array_opt, corrupt, number, time};
 use everloop_journal::digest;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{
-    BlobRow, DependencyRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature, SigningKeyRow,
-    TaskRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, JobRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature,
+    SigningKeyRow, TaskRow, TenantRow, TimerRow,
 };
 use everloop_types::event::{Event, EventBody, Head, Payload};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
@@ -34,6 +34,7 @@ columns! {
     lease_columns = "x.task, x.tenant, x.epoch, x.attempt, x.nonce, x.worker, x.incarnation, x.expires_at, x.batch, \
         x.concurrency";
     dependency_columns = "tenant, prerequisite, dependent, how";
+    job_columns = "name, ran_at, upto_at, upto_task";
     blob_columns = "b.id, b.tenant, b.size, b.media_type, b.inner_hash, b.salt, b.put_at";
 }
 
@@ -191,6 +192,15 @@ pub(crate) fn lane(row: &dyn Row) -> Decoded<(LaneId, Lane)> {
     let kind_version = row.int_opt(3)?.map(|_| number(row, 3)).transpose()?;
     let lane = Lane { queue: row.text(1)?.to_owned(), kind: row.text(2)?.to_owned(), kind_version, requires };
     Ok((LaneId(row.int(0)?), lane))
+}
+
+/// `job_columns`
+pub(crate) fn job_row(row: &dyn Row) -> Decoded<JobRow> {
+    let upto = match row.int_opt(2)? {
+        Some(_) => Some((time(row, 2)?, TaskId(array(row, 3)?))),
+        None => None,
+    };
+    Ok(JobRow { name: row.text(0)?.to_owned(), ran_at: time(row, 1)?, upto })
 }
 
 /// `blob_columns`

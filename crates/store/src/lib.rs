@@ -8,6 +8,7 @@
 //! Deliberately absent: rules. A store never decides what happens to a task; it compares heads and keeps rows.
 
 pub mod error;
+mod hex;
 pub mod memory;
 pub mod port;
 pub mod rows;

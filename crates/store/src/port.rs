@@ -2,10 +2,10 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    BlobRow, DependencyRow, Depth, Installation, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow,
-    Positioned, SigningKeyRow, StateCount, TaskRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, Depth, End, Installation, JobRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow,
+    OutboxRow, Positioned, SigningKeyRow, StateCount, TaskRow, TenantRow, TimerRow,
 };
-use crate::work::{Committed, Wanted, WorkingSet, WriteSet};
+use crate::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{SessionId, TaskId, TenantId, WorkerId};
 use everloop_types::state::State;
@@ -114,11 +114,11 @@ pub trait TaskRead {
     /// # Errors
     /// If the database can't be read.
     fn state_counts(&self, tenant: TenantId) -> Read<Vec<StateCount>>;
-    /// Tasks, of any tenant, that ended before this time, oldest id first, after the given id. For retention.
+    /// Tasks, of any tenant, that ended behind the given end and before this time, in the order of their ends.
     ///
     /// # Errors
     /// If the database can't be read.
-    fn finished_before(&self, at: Timestamp, after: Option<TaskId>, limit: usize) -> Read<Vec<TaskRow>>;
+    fn finished(&self, after: Option<End>, before: Timestamp, limit: usize) -> Read<Vec<TaskRow>>;
 }
 
 /// Events.
@@ -129,6 +129,18 @@ pub trait EventRead {
     /// # Errors
     /// If the database can't be read.
     fn events(&self, tenant: TenantId, stream: StreamName, after: u64, limit: usize) -> Read<Vec<Event>>;
+    /// Numbers of the events of a type, after the given one, whose payload is there.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn payloads(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        kind: &str,
+        after: u64,
+        limit: usize,
+    ) -> Read<Vec<u64>>;
     /// One event.
     ///
     /// # Errors
@@ -241,6 +253,11 @@ pub trait InstallationRead {
     /// # Errors
     /// If the database can't be read.
     fn signing_keys(&self) -> Read<Vec<SigningKeyRow>>;
+    /// How far a job has come.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn job(&self, name: &str) -> Read<Option<JobRow>>;
     /// A blob.
     ///
     /// # Errors
@@ -258,10 +275,35 @@ pub trait InstallationRead {
     fn ping(&self) -> Read<()>;
 }
 
-/// Every read port. A function that needs one asks for that one.
-pub trait ReadStore: TaskRead + EventRead + QueueRead + WorkerRead + InstallationRead + Send + Sync {}
+/// One picture of everything: whatever is read through it, nothing that is committed meanwhile is seen.
+pub trait Snapshot: TaskRead + EventRead + QueueRead + InstallationRead {
+    /// Gives every row that hangs on tasks, tenants or the installation, as what would write it: what is no event, no record,
+    /// no lane and no worker. Rows come in an order in which they can be written.
+    ///
+    /// # Errors
+    /// If the database can't be read, or what `each` gives.
+    fn rows(&self, each: &mut dyn FnMut(Row) -> Read<()>) -> Read<()>;
+}
 
-impl<T: TaskRead + EventRead + QueueRead + WorkerRead + InstallationRead + Send + Sync> ReadStore for T {}
+/// Pictures of everything, for backups.
+pub trait SnapshotRead {
+    /// Takes one. It holds a connection of its own, and keeps the database from tidying up, until it is dropped.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn snapshot(&self) -> Read<Box<dyn Snapshot>>;
+}
+
+/// Every read port. A function that needs one asks for that one.
+pub trait ReadStore:
+    TaskRead + EventRead + QueueRead + WorkerRead + InstallationRead + SnapshotRead + Send + Sync
+{
+}
+
+impl<T: TaskRead + EventRead + QueueRead + WorkerRead + InstallationRead + SnapshotRead + Send + Sync>
+    ReadStore for T
+{
+}
 
 /// Bytes of blobs. Putting is durable when it returns, and putting the same bytes again is no error.
 pub trait Blob: Send + Sync {

@@ -6,6 +6,7 @@ use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
 use everloop_types::task::{DependsOn, Task};
 use everloop_types::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// A 16-byte digest under which a key is looked up: `journal::digest::key_hash`.
 pub type KeyHash = [u8; 16];
@@ -24,31 +25,35 @@ pub struct TaskRow {
 }
 
 /// The signature of a receipt and the key that made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// RFC 7638 thumbprint of the public key.
     pub kid: String,
     /// The Ed25519 signature.
+    #[serde(with = "crate::hex")]
     pub bytes: [u8; 64],
 }
 
 /// What a caller's key stands for. Written with the task, never changed while it lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {
     /// Digest of tenant, namespace and key.
+    #[serde(with = "crate::hex")]
     pub hash: KeyHash,
     /// Whose it is.
     pub tenant: TenantId,
     /// The task.
     pub task: TaskId,
     /// Digest of the request as it was sent, to tell a retry from another request.
+    #[serde(with = "crate::hex")]
     pub request: KeyHash,
     /// Set when the task was deleted: the key answers 410 until it is swept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deleted_at: Option<Timestamp>,
 }
 
 /// What a worker must match to claim a task. Tasks of one lane are the same to every worker.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lane {
     /// The queue.
     pub queue: String,
@@ -61,7 +66,7 @@ pub struct Lane {
 }
 
 /// A lane's id: a digest of it, so that servers need not agree on numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LaneId(pub i64);
 
 impl Lane {
@@ -77,7 +82,7 @@ impl Lane {
 }
 
 /// A task that can be claimed. Within a lane and tenant: higher priority first, then the older task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueRow {
     /// Where it waits.
     pub lane: LaneId,
@@ -90,11 +95,12 @@ pub struct QueueRow {
     /// Since when it can be claimed.
     pub since: Timestamp,
     /// Digest of tenant and concurrency key, with the cap.
+    #[serde(skip_serializing_if = "Option::is_none", with = "crate::hex::capped", default)]
     pub concurrency: Option<(KeyHash, u32)>,
 }
 
 /// Who holds a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseRow {
     /// The task.
     pub task: TaskId,
@@ -105,17 +111,19 @@ pub struct LeaseRow {
     /// The holder.
     pub worker: WorkerId,
     /// The run of the server that the worker lives in, for embedded workers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incarnation: Option<IncarnationId>,
     /// When it ends unless it is renewed, by the clock of the database. A running server goes by its monotonic clock.
     pub expires_at: Timestamp,
     /// The number of the last batch of events that the holder sent, so that a repeated one is known.
     pub batch: u32,
     /// Digest of tenant and concurrency key: how many run is counted from the leases.
+    #[serde(skip_serializing_if = "Option::is_none", with = "crate::hex::optional", default)]
     pub concurrency: Option<KeyHash>,
 }
 
 /// When something is due for a task: the earliest of its times. One row a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TimerRow {
     /// When.
     pub at: Timestamp,
@@ -126,7 +134,7 @@ pub struct TimerRow {
 }
 
 /// A task waits for another one. Deleted when that one has ended as needed, or the dependent has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DependencyRow {
     /// Whose both are.
     pub tenant: TenantId,
@@ -139,7 +147,7 @@ pub struct DependencyRow {
 }
 
 /// A task has ended, and others have to be told: its parent, its children, its dependents. Deleted once they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OutboxRow {
     /// Whose it is.
     pub tenant: TenantId,
@@ -148,7 +156,7 @@ pub struct OutboxRow {
 }
 
 /// A blob that is, or will shortly be, named by an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRow {
     /// HMAC of the bytes under the tenant's secret, in hexadecimal.
     pub id: String,
@@ -159,32 +167,36 @@ pub struct BlobRow {
     /// What it is.
     pub media_type: String,
     /// SHA-256 of the bytes; goes with the blob.
+    #[serde(with = "crate::hex")]
     pub inner: [u8; 32],
     /// Salt of the published hash.
+    #[serde(with = "crate::hex")]
     pub salt: [u8; 16],
     /// When it was last put.
     pub put_at: Timestamp,
 }
 
 /// A public key of the installation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKeyRow {
     /// RFC 7638 thumbprint.
     pub kid: String,
     /// The Ed25519 public key.
+    #[serde(with = "crate::hex")]
     pub public: [u8; 32],
     /// Since when it signs.
     pub created_at: Timestamp,
 }
 
 /// A tenant.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantRow {
     /// Its id.
     pub id: TenantId,
     /// Its name.
     pub name: String,
     /// What its digests of guessable data are keyed with.
+    #[serde(with = "crate::hex")]
     pub secret: [u8; 32],
     /// Since when.
     pub created_at: Timestamp,
@@ -197,7 +209,7 @@ impl std::fmt::Debug for TenantRow {
 }
 
 /// The database itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installation {
     /// Its id.
     pub id: InstallationId,
@@ -206,6 +218,21 @@ pub struct Installation {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// What is done every hour or so, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Its name.
+    pub name: String,
+    /// When it was last begun and taken to its end.
+    pub ran_at: Timestamp,
+    /// The last finished task that it has looked at, in the order of their ends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upto: Option<End>,
+}
+
+/// The place of a finished task among all, in the order of their ends.
+pub type End = (Timestamp, TaskId);
 
 /// An event with the database's own order of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,8 +27,25 @@ impl WriteSet {
 }
 
 impl StreamWrite {
+    /// The last event before those of a trimmed stream, which a restore writes together with its anchor.
+    fn anchored(&self) -> Option<u64> {
+        self.rows.iter().find_map(|row| match row {
+            Row::StreamTrim { tenant, stream, upto_seq, .. }
+                if *stream == self.stream && *tenant == self.tenant =>
+            {
+                Some(*upto_seq)
+            }
+            _ => None,
+        })
+    }
+
     fn validate(&self) -> Result<(), &'static str> {
         let mut next = self.expected;
+        if self.expected == 0
+            && let Some(upto_seq) = self.anchored()
+        {
+            next = upto_seq;
+        }
         for event in &self.events {
             next += 1;
             if event.seq != next {

@@ -1,8 +1,8 @@
 //! The working set that a batch of commands loads, and the write set that it commits.
 
 use crate::rows::{
-    BlobRow, DependencyRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature,
-    SigningKeyRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, Installation, JobRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow,
+    QueueRow, Signature, SigningKeyRow, TenantRow, TimerRow,
 };
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -10,6 +10,7 @@ use everloop_types::stream::StreamName;
 use everloop_types::task::Task;
 use everloop_types::time::Timestamp;
 use everloop_types::worker::Worker;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// What a batch needs to know before it decides. Doubles are allowed and loaded once.
@@ -134,26 +135,45 @@ pub struct TaskWrite {
     pub signature: Option<Signature>,
 }
 
-/// A change of a row that is no event and no task. Putting replaces; deleting what is not there is no error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of a row that is no event and no task. Putting replaces; deleting what is not there is no error. Only what a
+/// [`crate::port::Snapshot`] gives has a form as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Row {
     /// A new key: refused, with its stream, if it is there already, even as a deleted one. Only among the rows of a stream.
+    #[serde(skip)]
     KeyNew(KeyRow),
+    /// A key as a backup has it.
+    KeyPut(KeyRow),
+    /// What stood for one task stands for another one; nothing happens if it does not stand for the first.
+    #[serde(skip)]
+    KeyMove {
+        /// Which key.
+        hash: KeyHash,
+        /// The task that gives it up.
+        from: TaskId,
+        /// The one that takes it over.
+        to: TaskId,
+    },
     /// The task can be claimed.
     QueuePut(QueueRow),
     /// The task can't be claimed any more. All parts of the row's key are needed.
+    #[serde(skip)]
     QueueDelete(QueueRow),
     /// Somebody holds the task, or holds it for longer.
     LeasePut(LeaseRow),
     /// Nobody holds it.
+    #[serde(skip)]
     LeaseDelete(TaskId),
     /// Something is due for the task.
     TimerPut(TimerRow),
     /// Nothing is.
+    #[serde(skip)]
     TimerDelete(TaskId),
     /// A dependency.
     DependencyPut(DependencyRow),
     /// One dependency less.
+    #[serde(skip)]
     DependencyDelete {
         /// The one that had to end.
         prerequisite: TaskId,
@@ -163,10 +183,13 @@ pub enum Row {
     /// Others have to be told of the task's end.
     OutboxPut(OutboxRow),
     /// They were.
+    #[serde(skip)]
     OutboxDelete(TaskId),
     /// A worker registered or was heard from.
+    #[serde(skip)]
     WorkerPut(Worker),
     /// It is gone.
+    #[serde(skip)]
     WorkerDelete(WorkerId),
     /// A queue stands still, or goes on.
     QueuePaused {
@@ -187,17 +210,27 @@ pub enum Row {
         task: TaskId,
     },
     /// The blob is gone, unless an event names it by now.
+    #[serde(skip)]
     BlobDelete {
         /// The blob.
         blob: String,
         /// Whose.
         tenant: TenantId,
     },
+    /// How far a job has come.
+    JobPut(JobRow),
+    /// There is no such job any more.
+    #[serde(skip)]
+    JobDelete(String),
+    /// The installation is another one, as a backup has it.
+    #[serde(skip)]
+    InstallationPut(Installation),
     /// A tenant.
     TenantPut(TenantRow),
     /// A public key.
     SigningKeyPut(SigningKeyRow),
     /// A whole stream goes, with the task, its rows and uses of blobs; its keys are marked as deleted at this time.
+    #[serde(skip)]
     StreamDelete {
         /// Whose.
         tenant: TenantId,
@@ -207,6 +240,7 @@ pub enum Row {
         at: Timestamp,
     },
     /// Salt and data of these events go.
+    #[serde(skip)]
     PayloadsErase {
         /// Whose.
         tenant: TenantId,
@@ -216,6 +250,7 @@ pub enum Row {
         seqs: Vec<u64>,
     },
     /// Events up to this number go; the anchor stays.
+    #[serde(skip)]
     StreamTrim {
         /// Whose.
         tenant: TenantId,
@@ -227,6 +262,7 @@ pub enum Row {
         anchor: String,
     },
     /// Keys of tasks that were deleted before this time are free.
+    #[serde(skip)]
     KeysSweep {
         /// When.
         deleted_before: Timestamp,

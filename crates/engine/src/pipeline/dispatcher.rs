@@ -299,6 +299,11 @@ impl Dispatcher {
                     self.members.remove(worker);
                 }
                 Row::KeyNew(_)
+                | Row::KeyPut(_)
+                | Row::KeyMove { .. }
+                | Row::JobPut(_)
+                | Row::JobDelete(_)
+                | Row::InstallationPut(_)
                 | Row::TimerPut(_)
                 | Row::TimerDelete(_)
                 | Row::DependencyPut(_)

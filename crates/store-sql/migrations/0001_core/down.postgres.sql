@@ -1,5 +1,6 @@
 DROP TABLE blob_use;
 DROP TABLE blob;
+DROP TABLE job;
 DROP TABLE paused_queue;
 DROP TABLE worker;
 DROP TABLE outbox;

@@ -206,6 +206,14 @@ CREATE TABLE paused_queue (
   queue TEXT COLLATE "C" PRIMARY KEY
 );
 
+-- What is done every hour or so. `upto` is the place of the last finished task that was looked at.
+CREATE TABLE job (
+  name TEXT COLLATE "C" PRIMARY KEY,
+  ran_at BIGINT NOT NULL,
+  upto_at BIGINT,
+  upto_task BYTEA
+);
+
 CREATE TABLE blob (
   tenant BYTEA NOT NULL,
   id TEXT COLLATE "C" NOT NULL,

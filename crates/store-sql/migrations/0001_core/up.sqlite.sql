@@ -199,6 +199,14 @@ CREATE TABLE paused_queue (
   queue TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+-- What is done every hour or so. `upto` is the place of the last finished task that was looked at.
+CREATE TABLE job (
+  name TEXT PRIMARY KEY,
+  ran_at INTEGER NOT NULL,
+  upto_at INTEGER,
+  upto_task BLOB
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE blob (
   tenant BLOB NOT NULL,
   id TEXT NOT NULL,

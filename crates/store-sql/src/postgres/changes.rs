@@ -1,12 +1,13 @@
 //! Changes of rows, gathered by table so that each table takes one statement. Of changes to one row the last one counts.
 
 use super::columns::{self, column};
-use super::session::Call;
+use super::session::{Call, Param};
 use super::{remove, sql};
 use crate::encode;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{
-    BlobRow, DependencyRow, LeaseRow, OutboxRow, QueueRow, SigningKeyRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, Installation, JobRow, KeyHash, KeyRow, LeaseRow, OutboxRow, QueueRow,
+    SigningKeyRow, TenantRow, TimerRow,
 };
 use everloop_store::work::Row;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -27,6 +28,10 @@ pub(super) struct Changes<'a> {
     paused_queues: BTreeMap<&'a str, bool>,
     blobs: BTreeMap<(TenantId, &'a str), Option<&'a BlobRow>>,
     blob_uses: BTreeSet<(TenantId, &'a str, TaskId)>,
+    keys: BTreeMap<KeyHash, &'a KeyRow>,
+    moved_keys: BTreeMap<KeyHash, (TaskId, TaskId)>,
+    jobs: BTreeMap<&'a str, Option<&'a JobRow>>,
+    installation: Option<&'a Installation>,
     tenants: BTreeMap<TenantId, &'a TenantRow>,
     signing_keys: BTreeMap<&'a str, &'a SigningKeyRow>,
     removals: remove::Removals<'a>,
@@ -39,6 +44,11 @@ impl<'a> Changes<'a> {
         match row {
             // Taken when the heads were compared.
             Row::KeyNew(_) => {}
+            Row::KeyPut(key) => drop(self.keys.insert(key.hash, key)),
+            Row::KeyMove { hash, from, to } => drop(self.moved_keys.insert(*hash, (*from, *to))),
+            Row::JobPut(job) => drop(self.jobs.insert(&job.name, Some(job))),
+            Row::JobDelete(name) => drop(self.jobs.insert(name, None)),
+            Row::InstallationPut(installation) => self.installation = Some(installation),
             Row::QueuePut(row) => drop(self.queue.insert(queue_key(row), (true, row))),
             Row::QueueDelete(row) => drop(self.queue.insert(queue_key(row), (false, row))),
             Row::LeasePut(row) => drop(self.leases.insert(row.task, Some(row))),
@@ -150,6 +160,39 @@ impl<'a> Changes<'a> {
                 column(&rows, |(_, _, task)| task.0.to_vec()),
             ];
             call(&sql::BLOB_USE, params);
+        }
+        if !self.keys.is_empty() {
+            call(&sql::KEY_PUT, columns::keys(&self.keys.values().copied().collect::<Vec<_>>()));
+        }
+        if !self.moved_keys.is_empty() {
+            let rows: Vec<_> = self.moved_keys.iter().collect();
+            let params = vec![
+                column(&rows, |(_, (_, to))| to.0.to_vec()),
+                column(&rows, |(hash, _)| hash.to_vec()),
+                column(&rows, |(_, (from, _))| from.0.to_vec()),
+            ];
+            call(&sql::KEY_MOVE, params);
+        }
+        let (put, names) = split(&self.jobs);
+        if !put.is_empty() {
+            let params = vec![
+                column(&put, |job| &*job.name),
+                column(&put, |job| job.ran_at.as_micros()),
+                column(&put, |job| job.upto.map(|(at, _)| at.as_micros())),
+                column(&put, |job| job.upto.as_ref().map(|(_, task)| &task.0[..])),
+            ];
+            call(&sql::JOB_PUT, params);
+        }
+        if !names.is_empty() {
+            call(&sql::JOB_DELETE, vec![Box::new(names)]);
+        }
+        if let Some(installation) = self.installation {
+            let params: Vec<Param<'a>> = vec![
+                Box::new(&installation.id.0[..]),
+                Box::new(i64::from(installation.epoch)),
+                Box::new(installation.created_at.as_micros()),
+            ];
+            call(&sql::INSTALLATION_PUT, params);
         }
         if !self.tenants.is_empty() {
             let rows: Vec<&TenantRow> = self.tenants.values().copied().collect();

@@ -19,11 +19,16 @@ const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '3s'; 
 const WRITER_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off";
 
+/// The keepalives of the connection end it when the peer is lost.
+const SNAPSHOT_SETTINGS: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Loading and committing.
     Write,
+    /// Reading one picture of everything, with pauses as long as those of whoever takes it.
+    Snapshot,
     /// Everything else.
     Read,
 }
@@ -69,8 +74,10 @@ pub(super) fn connect(url: &str, purpose: Purpose) -> Result<Session, StoreError
         drop(runtime.spawn(connection));
         check(&client).await?;
         client.batch_execute(SETTINGS).await.map_err(classify)?;
-        if purpose == Purpose::Write {
-            client.batch_execute(WRITER_SETTINGS).await.map_err(classify)?;
+        match purpose {
+            Purpose::Write => client.batch_execute(WRITER_SETTINGS).await.map_err(classify)?,
+            Purpose::Snapshot => client.batch_execute(SNAPSHOT_SETTINGS).await.map_err(classify)?,
+            Purpose::Read => {}
         }
         Ok::<_, StoreError>(client)
     })?;

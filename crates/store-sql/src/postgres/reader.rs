@@ -4,10 +4,11 @@ use super::connect::{Purpose, connect};
 use super::session::{PostgresRow, Session};
 use super::sql;
 use crate::open::PostgresOptions;
-use crate::read::{Database, Take};
+use crate::read::{Database, Reader, Take};
 use crate::statement::{Engine, Statement};
 use crate::value::Value;
 use everloop_store::error::StoreError;
+use everloop_store::port::{InstallationRead, Read, Snapshot, SnapshotRead};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio_postgres::Row;
 
@@ -92,6 +93,32 @@ impl Drop for Lent<'_> {
         }
         drop(pool);
         self.readers.returned.notify_one();
+    }
+}
+
+/// A connection of its own within a transaction: one picture.
+pub(super) struct Pinned(Mutex<Session>);
+
+impl SnapshotRead for Reader<Readers> {
+    fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
+        let mut session = connect(&self.0.options.url, Purpose::Snapshot)?;
+        session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        let pinned = Reader(Pinned(Mutex::new(session)));
+        // The picture is taken by the first read.
+        pinned.installation()?;
+        Ok(Box::new(pinned))
+    }
+}
+
+impl Database for Pinned {
+    const ENGINE: Engine = Engine::Postgres;
+    const FIND: &'static str = Readers::FIND;
+    const FEED: &'static Statement = Readers::FEED;
+    const LAST_POSITION: &'static Statement = Readers::LAST_POSITION;
+
+    fn each(&self, sql: &str, params: &[Value<'_>], take: Take<'_>) -> Result<(), StoreError> {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner).read(sql, params)?;
+        rows.iter().try_for_each(|row| take(&PostgresRow(row)))
     }
 }
 

@@ -61,6 +61,17 @@ statements! {
 
     KEY_INSERT = "INSERT INTO task_key (hash, tenant, task, request, deleted_at) \
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[]) AS w ORDER BY 1";
+    KEY_PUT = "INSERT INTO task_key (hash, tenant, task, request, deleted_at) \
+        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[]) AS w ON CONFLICT (hash) \
+        DO UPDATE SET tenant = excluded.tenant, task = excluded.task, request = excluded.request, \
+        deleted_at = excluded.deleted_at";
+    KEY_MOVE = "UPDATE task_key AS k SET task = w.task FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) \
+        AS w(task, hash, giver) WHERE k.hash = w.hash AND k.task = w.giver";
+    JOB_PUT = "INSERT INTO job (name, ran_at, upto_at, upto_task) \
+        SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT (name) DO UPDATE \
+        SET ran_at = excluded.ran_at, upto_at = excluded.upto_at, upto_task = excluded.upto_task";
+    JOB_DELETE = "DELETE FROM job WHERE name = ANY($1::text[])";
+    INSTALLATION_PUT = "UPDATE installation SET id = $1, epoch = $2, created_at = $3";
     STREAM_PUT = "INSERT INTO stream (id, tenant, name, segment, head_seq, head_ts, head_hash) \
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])";
     STREAM_UPDATE = "UPDATE stream AS s SET head_seq = w.head_seq, head_ts = w.head_ts, head_hash = w.head_hash \

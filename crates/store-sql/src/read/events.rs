@@ -17,6 +17,25 @@ impl<D: Database> EventRead for Reader<D> {
         self.list(&sql::EVENTS, &params, |row| decode::event(row, 0, tenant, stream))
     }
 
+    fn payloads(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        kind: &str,
+        after: u64,
+        rows: usize,
+    ) -> Read<Vec<u64>> {
+        let key = stream_key(stream);
+        let params = [
+            Value::Bytes(&key),
+            Value::Int(int(after)),
+            Value::Bytes(&tenant.0),
+            Value::Text(kind),
+            limit(rows),
+        ];
+        self.list(&sql::PAYLOADS, &params, |row| number(row, 0))
+    }
+
     fn event(&self, tenant: TenantId, stream: StreamName, seq: u64) -> Read<Option<Event>> {
         let key = stream_key(stream);
         let params = [Value::Bytes(&key), Value::Int(int(seq)), Value::Bytes(&tenant.0)];

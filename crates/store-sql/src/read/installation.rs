@@ -4,7 +4,7 @@ use super::{Database, Reader, limit, sql};
 use crate::decode;
 use crate::value::{Value, array, corrupt, number, time};
 use everloop_store::port::{InstallationRead, Read};
-use everloop_store::rows::{BlobRow, Installation, SigningKeyRow, TenantRow};
+use everloop_store::rows::{BlobRow, Installation, JobRow, SigningKeyRow, TenantRow};
 use everloop_types::id::{InstallationId, TenantId};
 use everloop_types::time::Timestamp;
 
@@ -26,6 +26,10 @@ impl<D: Database> InstallationRead for Reader<D> {
 
     fn signing_keys(&self) -> Read<Vec<SigningKeyRow>> {
         self.list(&sql::SIGNING_KEYS, &[], decode::signing_key_row)
+    }
+
+    fn job(&self, name: &str) -> Read<Option<JobRow>> {
+        self.one(&sql::JOB, &[Value::Text(name)], decode::job_row)
     }
 
     fn blob(&self, tenant: TenantId, id: &str) -> Read<Option<BlobRow>> {

@@ -3,6 +3,7 @@
 mod events;
 mod installation;
 mod queue;
+mod snapshot;
 pub(crate) mod sql;
 mod tasks;
 

@@ -1,7 +1,8 @@
 //! Statements that read, in words that both engines understand.
 
 use crate::decode::{
-    blob_columns, dependency_columns, event_columns, key_columns, lease_columns, task_columns,
+    blob_columns, dependency_columns, event_columns, job_columns, key_columns, lease_columns, queue_columns,
+    task_columns,
 };
 use crate::statement::statements;
 
@@ -14,8 +15,9 @@ statements! {
     TASKS_COUNT = "SELECT count(*) FROM (SELECT 1 FROM task AS t WHERE t.tenant = $1";
     STATE_COUNTS = "SELECT queue, state, count(*), CAST(sum(running_us) AS BIGINT), CAST(sum(event_bytes) AS BIGINT) \
         FROM task WHERE tenant = $1 GROUP BY queue, state ORDER BY queue, state";
-    FINISHED_BEFORE = concat!(
-        "SELECT ", task_columns!(), " FROM task AS t WHERE t.finished_at < $1 AND t.id > $2 ORDER BY t.id LIMIT $3"
+    FINISHED = concat!(
+        "SELECT ", task_columns!(), " FROM task AS t WHERE (t.finished_at, t.id) > ($1, $2) AND t.finished_at < $3 \
+        ORDER BY t.finished_at, t.id LIMIT $4"
     );
     EVENTS = concat!(
         "SELECT ", event_columns!(), " FROM event AS e WHERE e.stream = $1 AND e.seq > $2 AND e.tenant = $3 \
@@ -24,6 +26,8 @@ statements! {
     EVENT = concat!(
         "SELECT ", event_columns!(), " FROM event AS e WHERE e.stream = $1 AND e.seq = $2 AND e.tenant = $3"
     );
+    PAYLOADS = "SELECT seq FROM event WHERE stream = $1 AND seq > $2 AND tenant = $3 AND type = $4 AND data IS NOT NULL \
+        ORDER BY seq LIMIT $5";
     HEAD_OF_TASK = "SELECT head_seq, head_hash, head_ts FROM task WHERE tenant = $1 AND id = $2";
     HEAD_OF_STREAM = "SELECT head_seq, head_hash, head_ts FROM stream WHERE tenant = $1 AND id = $2";
     ANCHOR = "SELECT upto_seq, jws FROM anchor WHERE tenant = $1 AND stream = $2";
@@ -44,6 +48,7 @@ statements! {
     INSTALLATION = "SELECT id, epoch, created_at FROM installation";
     TENANTS = "SELECT id, name, secret, created_at FROM tenant ORDER BY id";
     SIGNING_KEYS = "SELECT kid, public, created_at FROM signing_key ORDER BY created_at, kid";
+    JOB = concat!("SELECT ", job_columns!(), " FROM job WHERE name = $1");
     BLOB = concat!("SELECT ", blob_columns!(), " FROM blob AS b WHERE b.tenant = $1 AND b.id = $2");
     BLOBS_UNUSED = concat!(
         "SELECT ", blob_columns!(), " FROM blob AS b WHERE b.put_at < $1 \
@@ -51,4 +56,21 @@ statements! {
         ORDER BY b.tenant, b.id LIMIT $2"
     );
     PING = "SELECT 1";
+
+    /// A snapshot holds still from its first read on.
+    ALL_JOBS = concat!("SELECT ", job_columns!(), " FROM job ORDER BY name");
+    ALL_KEYS = concat!("SELECT ", key_columns!(), " FROM task_key WHERE hash > $1 ORDER BY hash LIMIT $2");
+    ALL_QUEUE = concat!("SELECT ", queue_columns!(), " FROM queue AS q WHERE q.task > $1 ORDER BY q.task LIMIT $2");
+    ALL_LEASES = concat!("SELECT ", lease_columns!(), " FROM lease AS x WHERE x.task > $1 ORDER BY x.task LIMIT $2");
+    ALL_TIMERS = "SELECT at, tenant, task FROM timer WHERE task > $1 ORDER BY task LIMIT $2";
+    ALL_DEPENDENCIES = concat!(
+        "SELECT ", dependency_columns!(), " FROM dependency WHERE (dependent, prerequisite) > ($1, $2) \
+        ORDER BY dependent, prerequisite LIMIT $3"
+    );
+    ALL_OUTBOX = "SELECT tenant, task FROM outbox WHERE task > $1 ORDER BY task LIMIT $2";
+    ALL_BLOBS = concat!(
+        "SELECT ", blob_columns!(), " FROM blob AS b WHERE (b.tenant, b.id) > ($1, $2) ORDER BY b.tenant, b.id LIMIT $3"
+    );
+    ALL_BLOB_USES = "SELECT tenant, blob, task FROM blob_use WHERE (tenant, blob, task) > ($1, $2, $3) \
+        ORDER BY tenant, blob, task LIMIT $4";
 }

@@ -4,7 +4,7 @@ use super::{Database, Reader, limit, sql};
 use crate::value::{Value, number};
 use crate::{decode, encode};
 use everloop_store::port::{Order, Read, TaskFilter, TaskRead};
-use everloop_store::rows::{KeyHash, KeyRow, StateCount, TaskRow};
+use everloop_store::rows::{End, KeyHash, KeyRow, StateCount, TaskRow};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::time::Timestamp;
 use std::borrow::Cow;
@@ -151,10 +151,11 @@ impl<D: Database> TaskRead for Reader<D> {
         })
     }
 
-    fn finished_before(&self, at: Timestamp, after: Option<TaskId>, rows: usize) -> Read<Vec<TaskRow>> {
-        let start: &[u8] = after.as_ref().map_or(&[], |id| &id.0);
-        let params = [Value::Int(at.as_micros()), Value::Bytes(start), limit(rows)];
-        self.list(&sql::FINISHED_BEFORE, &params, decode::task_row)
+    fn finished(&self, after: Option<End>, before: Timestamp, rows: usize) -> Read<Vec<TaskRow>> {
+        let (at, task) = after.unwrap_or((Timestamp::MIN, TaskId([0; 16])));
+        let params =
+            [Value::Int(at.as_micros()), Value::Bytes(&task.0), Value::Int(before.as_micros()), limit(rows)];
+        self.list(&sql::FINISHED, &params, decode::task_row)
     }
 }
 

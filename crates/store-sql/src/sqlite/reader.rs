@@ -3,10 +3,11 @@
 use super::error::classify;
 use super::run::SqliteRow;
 use super::{Shared, settings, sql};
-use crate::read::{Database, Take};
+use crate::read::{Database, Reader, Take};
 use crate::statement::{Engine, Statement};
 use crate::value::Value;
 use everloop_store::error::StoreError;
+use everloop_store::port::{InstallationRead, Read, Snapshot, SnapshotRead};
 use rusqlite::{Connection, params_from_iter};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -70,6 +71,44 @@ impl Drop for Lent<'_> {
     }
 }
 
+/// A connection of its own within a transaction: one picture.
+pub(super) struct Pinned {
+    connection: Mutex<Connection>,
+    _shared: Arc<Shared>,
+}
+
+impl SnapshotRead for Reader<Readers> {
+    fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
+        let shared = Arc::clone(&self.0.shared);
+        let connection = settings::open_reading(&shared.path)?;
+        connection.execute_batch(sql::BEGIN_READ.sql).map_err(classify)?;
+        let pinned = Reader(Pinned { connection: Mutex::new(connection), _shared: shared });
+        // The picture is taken by the first read.
+        pinned.installation()?;
+        Ok(Box::new(pinned))
+    }
+}
+
+impl Database for Pinned {
+    const ENGINE: Engine = Engine::Sqlite;
+    const FIND: &'static str = Readers::FIND;
+    const FEED: &'static Statement = Readers::FEED;
+    const LAST_POSITION: &'static Statement = Readers::LAST_POSITION;
+
+    fn each(&self, sql: &str, params: &[Value<'_>], take: Take<'_>) -> Result<(), StoreError> {
+        each(&self.connection.lock().unwrap_or_else(PoisonError::into_inner), sql, params, take)
+    }
+}
+
+fn each(connection: &Connection, sql: &str, params: &[Value<'_>], take: Take<'_>) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(classify)?;
+    let mut rows = statement.query(params_from_iter(params)).map_err(classify)?;
+    while let Some(row) = rows.next().map_err(classify)? {
+        take(&SqliteRow(row))?;
+    }
+    Ok(())
+}
+
 impl Database for Readers {
     const ENGINE: Engine = Engine::Sqlite;
     const FIND: &'static str = "instr";
@@ -81,11 +120,6 @@ impl Database for Readers {
         let Some(connection) = &lent.connection else {
             return Err(StoreError::Bug("a reader without a connection".into()));
         };
-        let mut statement = connection.prepare_cached(sql).map_err(classify)?;
-        let mut rows = statement.query(params_from_iter(params)).map_err(classify)?;
-        while let Some(row) = rows.next().map_err(classify)? {
-            take(&SqliteRow(row))?;
-        }
-        Ok(())
+        each(connection, sql, params, take)
     }
 }

@@ -20,6 +20,11 @@ pub(super) fn write(
     match row {
         // Taken when the heads were compared.
         Row::KeyNew(_) => Ok(0),
+        Row::KeyPut(key) => {
+            let deleted_at = key.deleted_at.map(|at| at.as_micros());
+            run.execute(&sql::KEY_PUT, params![key.hash, key.tenant.0, key.task.0, key.request, deleted_at])
+        }
+        Row::KeyMove { hash, from, to } => run.execute(&sql::KEY_MOVE, params![to.0, hash, from.0]),
         Row::QueuePut(row) => {
             needs_task(run, of, row.tenant, row.task, "queue")?;
             queue_put(run, row)
@@ -73,6 +78,14 @@ pub(super) fn write(
             run.execute(&sql::BLOB_USE, params![tenant.0, blob, task.0])
         }
         Row::BlobDelete { blob, tenant } => run.execute(&sql::BLOB_DELETE, params![tenant.0, blob]),
+        Row::JobPut(job) => {
+            let (at, task) = job.upto.map(|(at, task)| (at.as_micros(), task.0)).unzip();
+            run.execute(&sql::JOB_PUT, params![job.name, job.ran_at.as_micros(), at, task])
+        }
+        Row::JobDelete(name) => run.execute(&sql::JOB_DELETE, [name]),
+        Row::InstallationPut(row) => {
+            run.execute(&sql::INSTALLATION_PUT, params![row.id.0, row.epoch, row.created_at.as_micros()])
+        }
         Row::TenantPut(row) => {
             let created_at = row.created_at.as_micros();
             run.execute(&sql::TENANT_PUT, params![row.id.0, row.name, row.secret, created_at])

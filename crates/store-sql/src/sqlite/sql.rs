@@ -69,6 +69,11 @@ statements! {
         AND NOT EXISTS (SELECT 1 FROM blob_use AS u WHERE u.tenant = blob.tenant AND u.blob = blob.id)";
     TENANT_PUT = "REPLACE INTO tenant (id, name, secret, created_at) VALUES ($1, $2, $3, $4)";
     SIGNING_KEY_PUT = "REPLACE INTO signing_key (kid, public, created_at) VALUES ($1, $2, $3)";
+    KEY_PUT = "REPLACE INTO task_key (hash, tenant, task, request, deleted_at) VALUES ($1, $2, $3, $4, $5)";
+    KEY_MOVE = "UPDATE task_key SET task = $1 WHERE hash = $2 AND task = $3";
+    JOB_PUT = "REPLACE INTO job (name, ran_at, upto_at, upto_task) VALUES ($1, $2, $3, $4)";
+    JOB_DELETE = "DELETE FROM job WHERE name = $1";
+    INSTALLATION_PUT = "UPDATE installation SET id = $1, epoch = $2, created_at = $3";
     KEYS_SWEEP = "DELETE FROM task_key WHERE deleted_at < $1";
 
     REMOVED_TASK = "SELECT number FROM task WHERE tenant = $1 AND id = $2";

@@ -47,6 +47,8 @@ fn every_read(mut h: Harness) {
     assert_eq!(h.reader.event(TENANT, StreamName::Task(id(1)), 1).unwrap(), None);
     assert_eq!(h.reader.worker(WorkerId([1; 16])).unwrap(), None);
     assert_eq!(h.reader.blob(TENANT, "00").unwrap(), None);
+    assert_eq!(h.reader.job("none").unwrap(), None);
+    assert_eq!(h.reader.payloads(TENANT, StreamName::Task(id(1)), "log", 0, 1).unwrap(), [0; 0]);
     let stream = StreamName::Audit(TENANT, 1);
     h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream, upto_seq: 1, anchor: String::new() }]))
         .unwrap();

@@ -85,6 +85,17 @@ impl State {
         let touched = match row {
             // Taken when the streams were compared.
             Row::KeyNew(_) => 0,
+            Row::KeyPut(key) => {
+                self.keys.insert(key.hash, key.clone());
+                1
+            }
+            Row::KeyMove { hash, from, to } => match self.keys.get_mut(hash) {
+                Some(key) if key.task == *from => {
+                    key.task = *to;
+                    1
+                }
+                Some(_) | None => 0,
+            },
             Row::QueuePut(row) => {
                 self.needs_task(row.tenant, row.task, "queue")?;
                 self.queue.insert(queue_key(row), row.clone());
@@ -131,6 +142,15 @@ impl State {
             }
             Row::BlobUse { blob, tenant, task } => self.blob_use((*tenant, blob.clone()), *task)?,
             Row::BlobDelete { blob, tenant } => self.blob_delete(&(*tenant, blob.clone())),
+            Row::JobPut(job) => {
+                self.jobs.insert(job.name.clone(), job.clone());
+                1
+            }
+            Row::JobDelete(name) => u64::from(self.jobs.remove(name).is_some()),
+            Row::InstallationPut(installation) => {
+                self.installation = *installation;
+                1
+            }
             Row::TenantPut(row) => {
                 self.tenants.insert(row.id, row.clone());
                 1

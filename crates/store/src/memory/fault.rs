@@ -39,7 +39,11 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new(installation: Installation) -> Self {
-        let state = State::new(installation);
+        Self::of(State::new(installation))
+    }
+
+    /// With this in it, all of it durable.
+    pub(super) fn of(state: State) -> Self {
         Self {
             volatile: state.clone(),
             durable: state,

@@ -3,7 +3,7 @@
 use super::MemoryReader;
 use super::state::{Record, State};
 use crate::port::{Order, Read, TaskFilter, TaskRead};
-use crate::rows::{KeyHash, KeyRow, StateCount, TaskRow};
+use crate::rows::{End, KeyHash, KeyRow, StateCount, TaskRow};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::state::State as TaskState;
 use everloop_types::time::Timestamp;
@@ -65,12 +65,18 @@ impl TaskRead for MemoryReader {
         Ok(counts.into_values().collect())
     }
 
-    fn finished_before(&self, at: Timestamp, after: Option<TaskId>, limit: usize) -> Read<Vec<TaskRow>> {
+    fn finished(&self, after: Option<End>, before: Timestamp, limit: usize) -> Read<Vec<TaskRow>> {
         let disk = self.store.disk();
         let state = disk.read()?;
-        let found =
-            state.after(after).filter(|record| record.task.finished_at.is_some_and(|finished| finished < at));
-        Ok(found.filter_map(|record| state.row(record)).take(limit).collect())
+        let end = |record: &Record| Some((record.task.finished_at?, record.task.id));
+        let mut found: Vec<_> = state
+            .tasks
+            .values()
+            .filter_map(|record| Some((end(record)?, record)))
+            .filter(|(end, _)| end.0 < before && after.is_none_or(|after| *end > after))
+            .collect();
+        found.sort_by_key(|(end, _)| *end);
+        Ok(found.into_iter().filter_map(|(_, record)| state.row(record)).take(limit).collect())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Everything else that is read.
 
-use super::MemoryReader;
-use crate::port::{EventRead, InstallationRead, QueueRead, Read, WorkerRead};
+use super::fault::Disk;
+use super::{MemoryReader, MemoryStore};
+use crate::port::{EventRead, InstallationRead, QueueRead, Read, Snapshot, SnapshotRead, WorkerRead};
 use crate::rows::{
-    BlobRow, DependencyRow, Depth, Installation, Lane, LaneId, LeaseRow, OutboxRow, Positioned,
+    BlobRow, DependencyRow, Depth, Installation, JobRow, Lane, LaneId, LeaseRow, OutboxRow, Positioned,
     SigningKeyRow, TenantRow, TimerRow,
 };
+use crate::work::Row;
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::stream::StreamName;
@@ -13,6 +15,7 @@ use everloop_types::time::Timestamp;
 use everloop_types::worker::Worker;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Arc, Mutex};
 
 impl EventRead for MemoryReader {
     fn events(&self, tenant: TenantId, stream: StreamName, after: u64, limit: usize) -> Read<Vec<Event>> {
@@ -22,6 +25,23 @@ impl EventRead for MemoryReader {
         };
         let found = stream.events.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
         Ok(found.map(|(_, (_, event))| event.clone()).collect())
+    }
+
+    fn payloads(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        kind: &str,
+        after: u64,
+        limit: usize,
+    ) -> Read<Vec<u64>> {
+        let disk = self.store.disk();
+        let Some(stream) = disk.read()?.stream(tenant, stream) else {
+            return Ok(Vec::new());
+        };
+        let found = stream.events.range((Bound::Excluded(after), Bound::Unbounded));
+        let found = found.filter(|(_, (_, event))| event.kind == kind && event.payload.is_some());
+        Ok(found.map(|(seq, _)| *seq).take(limit).collect())
     }
 
     fn event(&self, tenant: TenantId, stream: StreamName, seq: u64) -> Read<Option<Event>> {
@@ -144,6 +164,10 @@ impl InstallationRead for MemoryReader {
         Ok(keys)
     }
 
+    fn job(&self, name: &str) -> Read<Option<JobRow>> {
+        Ok(self.store.disk().read()?.jobs.get(name).cloned())
+    }
+
     fn blob(&self, tenant: TenantId, id: &str) -> Read<Option<BlobRow>> {
         Ok(self.store.disk().read()?.blobs.get(&(tenant, id.to_owned())).cloned())
     }
@@ -158,5 +182,39 @@ impl InstallationRead for MemoryReader {
 
     fn ping(&self) -> Read<()> {
         self.store.disk().read().map(drop)
+    }
+}
+
+impl SnapshotRead for MemoryReader {
+    fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
+        let disk = Disk::of(self.store.disk().read()?.clone());
+        let store = MemoryStore { disk: Arc::new(Mutex::new(disk)), blobs: self.store.blobs.clone() };
+        Ok(Box::new(Self { store }))
+    }
+}
+
+impl Snapshot for MemoryReader {
+    fn rows(&self, each: &mut dyn FnMut(Row) -> Read<()>) -> Read<()> {
+        let disk = self.store.disk();
+        let state = disk.read()?;
+        let uses = state.blob_uses.iter().map(|((tenant, blob), task)| Row::BlobUse {
+            blob: blob.clone(),
+            tenant: *tenant,
+            task: *task,
+        });
+        let paused = |queue: &String| Row::QueuePaused { queue: queue.clone(), paused: true };
+        (state.tenants.values().cloned().map(Row::TenantPut))
+            .chain(state.signing_keys.values().cloned().map(Row::SigningKeyPut))
+            .chain(state.paused_queues.iter().map(paused))
+            .chain(state.jobs.values().cloned().map(Row::JobPut))
+            .chain(state.keys.values().cloned().map(Row::KeyPut))
+            .chain(state.queue.values().cloned().map(Row::QueuePut))
+            .chain(state.leases.values().cloned().map(Row::LeasePut))
+            .chain(state.timers.values().copied().map(Row::TimerPut))
+            .chain(state.dependencies.values().copied().map(Row::DependencyPut))
+            .chain(state.outbox.values().copied().map(Row::OutboxPut))
+            .chain(state.blobs.values().cloned().map(Row::BlobPut))
+            .chain(uses)
+            .try_for_each(each)
     }
 }

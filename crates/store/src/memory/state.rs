@@ -1,8 +1,8 @@
 //! What a database holds.
 
 use crate::rows::{
-    BlobRow, DependencyRow, Installation, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow,
-    Signature, SigningKeyRow, TaskRow, TenantRow, TimerRow,
+    BlobRow, DependencyRow, Installation, JobRow, KeyHash, KeyRow, Lane, LaneId, LeaseRow, OutboxRow,
+    QueueRow, Signature, SigningKeyRow, TaskRow, TenantRow, TimerRow,
 };
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -41,6 +41,7 @@ pub(super) struct State {
     pub(super) outbox: BTreeMap<TaskId, OutboxRow>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) paused_queues: BTreeSet<String>,
+    pub(super) jobs: BTreeMap<String, JobRow>,
     pub(super) blobs: BTreeMap<BlobKey, BlobRow>,
     pub(super) blob_uses: BTreeSet<(BlobKey, TaskId)>,
     pub(super) tenants: BTreeMap<TenantId, TenantRow>,
@@ -84,6 +85,7 @@ impl State {
             outbox: BTreeMap::new(),
             workers: BTreeMap::new(),
             paused_queues: BTreeSet::new(),
+            jobs: BTreeMap::new(),
             blobs: BTreeMap::new(),
             blob_uses: BTreeSet::new(),
             tenants: BTreeMap::new(),

@@ -179,6 +179,16 @@ pub fn erased_payloads_leave_their_hashes(mut h: Harness) {
         verifier.check(&event).unwrap();
     }
     assert_eq!(verifier.missing(), [2, 4]);
+    let kind = made.log.events[1].kind.clone();
+    let left = |tenant, kind: &str, after, limit| {
+        h.reader.payloads(tenant, made.log.name, kind, after, limit).unwrap()
+    };
+    let there = made.log.events.iter().filter(|e| e.kind == kind && ![2, 4].contains(&e.seq));
+    let expected: Vec<u64> = there.map(|event| event.seq).collect();
+    assert!(expected.len() > 1);
+    assert_eq!(left(OURS, &kind, 0, 99), expected);
+    assert_eq!(left(OURS, &kind, expected[0], 1), expected[1..2]);
+    assert_eq!((left(OURS, "no.such", 0, 99), left(THEIRS, &kind, 0, 99)), (vec![], vec![]));
     assert_eq!(h.reader.task(OURS, made.id()).unwrap().unwrap().head, made.log.head);
     assert_eq!(feed(&h, OURS, 12).iter().filter(|at| at.event.payload.is_none()).count(), 2);
 }

@@ -1,8 +1,8 @@
 //! What an engine gives to the suite.
 
 use crate::error::StoreError;
-use crate::port::{Blob, ReadStore, WriteStore};
-use crate::work::{Committed, Wanted, WorkingSet, WriteSet};
+use crate::port::{Blob, ReadStore, Snapshot, WriteStore};
+use crate::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
 use everloop_types::time::Timestamp;
 use std::sync::Arc;
 
@@ -56,6 +56,17 @@ pub fn run<T: Into<Option<Harness>>>(open: impl FnOnce() -> T, case: impl FnOnce
     if let Some(harness) = open().into() {
         case(harness);
     }
+}
+
+/// Every row of a snapshot.
+pub(super) fn all_rows(snapshot: &dyn Snapshot) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let taken = snapshot.rows(&mut |row| {
+        rows.push(row);
+        Ok(())
+    });
+    taken.unwrap();
+    rows
 }
 
 /// Waits, at most five seconds, for what a store may show a moment after the commit: the feed, where other transactions of

@@ -1,9 +1,11 @@
 //! The installation, its tenants, keys, workers and blobs.
 
 use super::fixtures::{OURS, THEIRS, World, rows, streams};
-use super::harness::Harness;
-use crate::rows::{BlobRow, SigningKeyRow};
+use super::harness::{Harness, all_rows};
+use crate::rows::{BlobRow, Installation, JobRow, KeyRow, SigningKeyRow};
 use crate::work::Row;
+use everloop_types::id::InstallationId;
+use everloop_types::state::State;
 use everloop_types::time::Timestamp;
 use std::time::Duration;
 
@@ -123,4 +125,69 @@ pub fn blob_bytes_are_kept(h: Harness) {
     h.blob.delete(OURS, &id).unwrap();
     assert_eq!(h.blob.get(OURS, &id).unwrap(), None);
     assert_eq!(h.blob.get(THEIRS, &id).unwrap(), Some(b"theirs".to_vec()));
+}
+
+/// A job is known by its name, with or without a place.
+pub fn jobs_are_put_and_deleted(mut h: Harness) {
+    let world = &mut World::new();
+    let job = |name: &str, ran_at, upto| JobRow { name: name.to_owned(), ran_at, upto };
+    let end = (world.tick(), world.task(OURS).id());
+    let (first, second) = (job("a", world.tick(), Some(end)), job("b", world.tick(), None));
+    h.commit(&rows(vec![Row::JobPut(first.clone()), Row::JobPut(second.clone())])).unwrap();
+    assert_eq!(h.reader.job("a").unwrap(), Some(first));
+    assert_eq!(h.reader.job("b").unwrap(), Some(second));
+    let later = job("a", world.tick(), None);
+    h.commit(&rows(vec![Row::JobPut(later.clone()), Row::JobDelete("b".into()), Row::JobDelete("c".into())]))
+        .unwrap();
+    let h = h.reopen();
+    assert_eq!((h.reader.job("a").unwrap(), h.reader.job("b").unwrap()), (Some(later), None));
+}
+
+/// A key moves to another task, and only from the one that has it.
+pub fn keys_move_from_task_to_task(mut h: Harness) {
+    let world = &mut World::new();
+    let (mut old, mut new) = (world.task(OURS), world.task(OURS));
+    let key = old.key("k");
+    h.commit(&streams(vec![old.submit(world, vec![Row::KeyNew(key.clone())])])).unwrap();
+    let moved = |from, to| Row::KeyMove { hash: key.hash, from, to };
+    let moves = [moved(new.id(), old.id()), moved(old.id(), new.id())];
+    h.commit(&streams(vec![new.submit(world, moves[1..].to_vec())])).unwrap();
+    h.commit(&rows(vec![moved(old.id(), old.id())])).unwrap();
+    let found = h.reader.key(&key.hash).unwrap().unwrap();
+    assert_eq!(found, KeyRow { task: new.id(), ..key });
+    // It goes with the task that has it now.
+    let gone = |task| Row::StreamDelete { tenant: OURS, task, at: world.now };
+    h.commit(&rows(vec![gone(old.id())])).unwrap();
+    assert_eq!(h.reader.key(&key.hash).unwrap().unwrap().deleted_at, None);
+    h.commit(&rows(vec![gone(new.id())])).unwrap();
+    assert_eq!(h.reader.key(&key.hash).unwrap().unwrap().deleted_at, Some(world.now));
+}
+
+/// A restore makes the installation another one, and that lasts.
+pub fn installation_is_replaced(mut h: Harness) {
+    let first = h.reader.installation().unwrap();
+    let other = Installation { id: InstallationId([7; 16]), epoch: 5, created_at: Timestamp::from_micros(9) };
+    h.commit(&rows(vec![Row::InstallationPut(other)])).unwrap();
+    assert_ne!(first, other);
+    assert_eq!(h.reopen().reader.installation().unwrap(), other);
+}
+
+/// A snapshot shows what there was when it was taken, whatever is committed afterwards.
+pub fn snapshot_holds_still(mut h: Harness) {
+    let world = &mut World::new();
+    let (mut made, mut later) = (world.task(OURS), world.task(OURS));
+    let timer = Row::TimerPut(made.timer(world.now));
+    h.commit(&streams(vec![made.submit(world, vec![Row::KeyNew(made.key("k")), timer.clone()])])).unwrap();
+    let snapshot = h.reader.snapshot().unwrap();
+    let expected = [Row::KeyPut(made.key("k")), timer];
+    let before = made.log.head;
+    h.commit(&streams(vec![later.submit(world, Vec::new())])).unwrap();
+    let gone = Row::TimerDelete(made.id());
+    h.commit(&streams(vec![made.end(world, State::Completed, vec![gone])])).unwrap();
+    assert_eq!(all_rows(&*snapshot), expected);
+    assert_eq!(snapshot.task(OURS, later.id()).unwrap(), None);
+    assert_eq!(snapshot.head(OURS, made.log.name).unwrap(), Some(before));
+    assert_eq!(snapshot.events(OURS, made.log.name, 0, 99).unwrap(), made.log.events[..before.seq as usize]);
+    drop(snapshot);
+    assert_eq!(all_rows(&*h.reader.snapshot().unwrap()), expected[..1]);
 }

@@ -125,6 +125,10 @@ macro_rules! store_suite {
                     signing_keys_are_put
                     unused_blobs_are_found_and_used_ones_stay
                     blob_bytes_are_kept
+                    jobs_are_put_and_deleted
+                    keys_move_from_task_to_task
+                    installation_is_replaced
+                    snapshot_holds_still
                 }
                 together {
                     follower_of_the_feed_misses_nothing

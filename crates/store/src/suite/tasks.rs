@@ -299,24 +299,28 @@ pub fn states_are_counted_with_usage(mut h: Harness) {
     assert_eq!(h.reader.state_counts(THEIRS).unwrap(), []);
 }
 
-/// What retention asks for: tasks of all tenants that ended before a time, oldest id first, in pages.
+/// What retention asks for: tasks of all tenants that ended before a time, in the order of their ends, in pages.
 pub fn finished_tasks_are_found_by_time(mut h: Harness) {
     let world = &mut World::new();
     let mut made: Vec<_> = (0..8).map(|i| world.task([OURS, THEIRS][i % 2])).collect();
     let submits = made.iter_mut().map(|one| one.submit(world, Vec::new())).collect();
     h.commit(&streams(submits)).unwrap();
-    // The younger ones end first; two live on.
+    // The younger ones end first, two live on.
     for one in made.iter_mut().skip(2).rev() {
         h.commit(&streams(vec![one.end(world, State::Cancelled, Vec::new())])).unwrap();
     }
-    let find = |at, after, limit| -> Vec<TaskId> {
-        h.reader.finished_before(at, after, limit).unwrap().iter().map(|row| row.task.id).collect()
+    let mut ends: Vec<_> = made.iter().filter_map(|one| Some((one.task.finished_at?, one.id()))).collect();
+    ends.sort();
+    let find = |after, before, limit| -> Vec<_> {
+        let rows = h.reader.finished(after, before, limit).unwrap();
+        rows.iter().map(|row| (row.task.finished_at.unwrap(), row.task.id)).collect()
     };
-    let ids: Vec<_> = made.iter().map(|one| one.id()).collect();
-    let at = made[4].task.finished_at.unwrap();
-    assert_eq!(find(at, None, 10), ids[5..]);
-    assert_eq!(find(at.plus(Duration::from_micros(1)), None, 10), ids[4..]);
-    assert_eq!(find(Timestamp::MAX, None, 4), ids[2..6]);
-    assert_eq!(find(Timestamp::MAX, Some(ids[5]), 4), ids[6..]);
-    assert_eq!(find(made[7].task.finished_at.unwrap(), None, 10), []);
+    assert_eq!(find(None, Timestamp::MAX, 10), ends);
+    assert_eq!(find(None, ends[3].0, 10), ends[..3]);
+    assert_eq!(find(None, ends[3].0.plus(Duration::from_micros(1)), 10), ends[..4]);
+    assert_eq!(find(None, Timestamp::MAX, 4), ends[..4]);
+    assert_eq!(find(Some(ends[3]), Timestamp::MAX, 10), ends[4..]);
+    assert_eq!(find(Some((ends[3].0, TaskId([0; 16]))), Timestamp::MAX, 10), ends[3..]);
+    assert_eq!(find(Some(ends[5]), Timestamp::MAX, 10), []);
+    assert_eq!(find(None, ends[0].0, 10), []);
 }

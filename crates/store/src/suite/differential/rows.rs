@@ -2,7 +2,7 @@
 
 use super::Name;
 use super::generate::Model;
-use crate::rows::{DependencyRow, OutboxRow, SigningKeyRow};
+use crate::rows::{DependencyRow, Installation, JobRow, OutboxRow, SigningKeyRow};
 use crate::suite::fixtures::{Made, key_hash};
 use crate::suite::harness::Harness;
 use crate::work::{ReadyQuery, Row, Wanted};
@@ -32,6 +32,11 @@ pub(super) const NAMES: &[Name] = &[
     "BlobPut",
     "BlobUse",
     "BlobDelete",
+    "KeyPut",
+    "KeyMove",
+    "JobPut",
+    "JobDelete",
+    "InstallationPut",
     "TenantPut",
     "SigningKeyPut",
     "StreamDelete",
@@ -44,6 +49,11 @@ pub(super) const NAMES: &[Name] = &[
 pub(super) fn name(row: &Row) -> Name {
     match row {
         Row::KeyNew(_) => "KeyNew",
+        Row::KeyPut(_) => "KeyPut",
+        Row::KeyMove { .. } => "KeyMove",
+        Row::JobPut(_) => "JobPut",
+        Row::JobDelete(_) => "JobDelete",
+        Row::InstallationPut(_) => "InstallationPut",
         Row::QueuePut(_) => "QueuePut",
         Row::QueueDelete(_) => "QueueDelete",
         Row::LeasePut(_) => "LeasePut",
@@ -70,9 +80,12 @@ pub(super) fn name(row: &Row) -> Name {
     }
 }
 
-/// Whether the row takes whole streams or keys away: it is written alone, since what it meets depends on the rest of the set.
+/// Whether the row changes whole streams or keys: it is written alone, since what it meets depends on the rest of the set.
 pub(super) fn is_sweeping(row: &Row) -> bool {
-    matches!(name(row), "StreamDelete" | "PayloadsErase" | "StreamTrim" | "KeysSweep" | "BlobDelete")
+    matches!(
+        name(row),
+        "StreamDelete" | "PayloadsErase" | "StreamTrim" | "KeysSweep" | "KeyPut" | "KeyMove" | "BlobDelete"
+    )
 }
 
 /// The row of a task that another can't be told from.
@@ -166,6 +179,26 @@ impl Model {
                 let blob = self.world.dice.pick(if stray { &self.blobs } else { &found })?;
                 Row::BlobDelete { blob: blob.id.clone(), tenant: blob.tenant }
             }
+            "KeyPut" => {
+                let Row::KeyNew(mut key) = self.key(&task) else { return None };
+                key.deleted_at = stray.then_some(near);
+                Row::KeyPut(key)
+            }
+            "KeyMove" => {
+                let Row::KeyNew(key) = self.key(&task) else { return None };
+                let from = h.reader.key(&key.hash).unwrap().map_or(id, |found| found.task);
+                Row::KeyMove { hash: key.hash, from: if stray { id } else { from }, to: id }
+            }
+            "JobPut" => Row::JobPut(JobRow {
+                name: format!("job{}", self.world.dice.below(3)),
+                ran_at: now,
+                upto: (!stray).then_some((near, id)),
+            }),
+            "JobDelete" => Row::JobDelete(format!("job{}", self.world.dice.below(3))),
+            "InstallationPut" => Row::InstallationPut(Installation {
+                epoch: h.reader.installation().unwrap().epoch + 1,
+                ..h.reader.installation().unwrap()
+            }),
             "TenantPut" => {
                 let mut row = self.world.tenant();
                 if let Some(old) = self.world.dice.pick(&h.reader.tenants().unwrap()) {

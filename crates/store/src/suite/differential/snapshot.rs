@@ -3,7 +3,7 @@
 use super::Name;
 use super::generate::Query;
 use crate::suite::fixtures::{OURS, THEIRS};
-use crate::suite::harness::{Harness, wait_for};
+use crate::suite::harness::{Harness, all_rows, wait_for};
 use crate::work::Wanted;
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::stream::StreamName;
@@ -57,6 +57,13 @@ pub(super) fn rows(h: &Harness) -> Vec<String> {
     sorted(&mut out, "tenant", h.reader.tenants().unwrap().iter().map(|row| (row.id, &row.name, row.secret)));
     lines(&mut out, "signing key", h.reader.signing_keys().unwrap());
     sorted(&mut out, "blob", h.reader.blobs_unused(Timestamp::MAX, ALL).unwrap());
+    lines(&mut out, "installation", [h.reader.installation().unwrap().epoch]);
+    let all = all_rows(&*h.reader.snapshot().unwrap());
+    for row in &all {
+        let text = serde_json::to_string(row).unwrap();
+        assert_eq!(&serde_json::from_str::<crate::work::Row>(&text).unwrap(), row, "{text}");
+    }
+    sorted(&mut out, "row", all);
     for tenant in [OURS, THEIRS] {
         sorted(&mut out, "state", h.reader.state_counts(tenant).unwrap());
         lines(&mut out, "segment", h.reader.audit_segment(tenant).unwrap());
@@ -89,7 +96,8 @@ pub(super) fn lists(h: &Harness, query: &Query) -> Vec<String> {
     let mut out = Vec::new();
     lines(&mut out, "listed", h.reader.tasks(*tenant, filter, *order, *after, *limit).unwrap());
     lines(&mut out, "counted", [h.reader.tasks_count(*tenant, filter, *limit as u64).unwrap()]);
-    lines(&mut out, "finished", h.reader.finished_before(Timestamp::MAX, *after, *limit).unwrap());
+    let after = after.map(|task| (Timestamp::from_micros(1_800_000_000_000_000), task));
+    lines(&mut out, "finished", h.reader.finished(after, Timestamp::MAX, *limit).unwrap());
     out
 }
 
