@@ -1,14 +1,17 @@
 //! The handle that the rest of the program holds.
 
+use crate::drive::Loops;
+pub use crate::drive::Threads;
 use crate::live::{Follower, Subscription, Tails};
 use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
 use crate::pipeline::{self, Counters, Handle};
+use crate::reads::Reads;
 use crate::reconcile::{Reconciler, Wake};
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, WriteStore};
-use everloop_store::rows::Installation;
+use everloop_store::rows::{Installation, LeaseRow};
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{LostReason, SYSTEM};
 use everloop_types::id::{IdGenerator, IncarnationId, TaskId, TenantId};
@@ -16,8 +19,8 @@ use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::stream::StreamName;
 use everloop_types::time::{Clock, Timestamp};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What an engine is built from.
@@ -41,7 +44,7 @@ pub struct Parts {
 /// Everything that happens to tasks, behind one handle.
 pub struct Engine {
     pipeline: Handle,
-    store: Arc<dyn ReadStore>,
+    reads: Reads,
     tails: Arc<Tails>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -51,39 +54,33 @@ pub struct Engine {
     incarnation: IncarnationId,
 }
 
-/// The threads of an engine: they end when it is stopped.
-pub struct Threads {
-    writer: std::thread::JoinHandle<()>,
-    reconciler: std::thread::JoinHandle<()>,
-    wake: Arc<Wake>,
-}
-
-impl Threads {
-    /// Ends the engine: whatever was asked before is done. Every other handle of the engine must be gone, or this waits
-    /// for it.
-    pub fn join(self) {
-        self.wake.stop();
-        for thread in [self.reconciler, self.writer] {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the engine panicked");
-            }
-        }
-    }
-}
-
 impl Engine {
     /// Starts the threads, and takes back what workers of earlier runs of the server held.
     ///
     /// # Errors
-    /// If the store can't be read.
+    /// If the store can't be read, or no thread can be had.
     pub fn start(parts: Parts) -> Result<(Arc<Self>, Threads), StoreError> {
+        let (engine, loops) = Self::build(parts, false)?;
+        Ok((engine, Threads::start(loops)?))
+    }
+
+    /// An engine without threads: its loops are the caller's to drive, and it reads the store wherever it is asked. This is
+    /// how a simulation runs it.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn inline(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
+        Self::build(parts, true)
+    }
+
+    fn build(parts: Parts, inline: bool) -> Result<(Arc<Self>, Loops), StoreError> {
         let installation = parts.reader.installation()?;
         let ids = IdGenerator::default();
         let incarnation = IncarnationId(ids.next(parts.clock.now(), &*parts.random));
         let tails = Arc::new(Tails::default());
         let wake = Arc::new(Wake::default());
         let stale = parts.reader.leases()?;
-        let (pipeline, writer) = pipeline::start(pipeline::Parts {
+        let (pipeline, writer) = pipeline::open(pipeline::Parts {
             writer: parts.writer,
             reader: parts.reader.clone(),
             clock: parts.clock.clone(),
@@ -95,36 +92,19 @@ impl Engine {
             incarnation,
             digest_every: parts.digest_every,
         })?;
-        let released = stale.into_iter().filter(|lease| lease.incarnation.is_some()).map(|lease| Op::Wish {
-            tenant: lease.tenant,
-            task: lease.task,
-            actor: SYSTEM.to_owned(),
-            wish: Wish::Lost { token: lease.token, reason: LostReason::Expired },
-        });
-        let mut released = released.peekable();
-        while released.peek().is_some() {
-            for answer in pipeline.ask_all_blocking(released.by_ref().take(limits::COMMIT_COMMANDS).collect())
-            {
-                if let Err(refusal) = answer {
-                    tracing::warn!(%refusal, "a lease of an earlier run could not be released");
-                }
-            }
-        }
+        let recovery = Box::pin(release(pipeline.clone(), stale));
         let reconciler = Reconciler {
             store: parts.reader.clone(),
             pipeline: pipeline.clone(),
             clock: parts.clock.clone(),
             wake: wake.clone(),
             retention: parts.retention,
-            swept: Mutex::default(),
+            swept: None,
         };
-        let reconciler = std::thread::Builder::new()
-            .name("everloop-reconciler".to_owned())
-            .spawn(move || reconciler.run())
-            .map_err(|error| StoreError::Unavailable(error.into()))?;
+        let reconciler = Box::pin(reconciler.run());
         let engine = Arc::new(Self {
             pipeline,
-            store: parts.reader,
+            reads: Reads { store: parts.reader, inline },
             tails,
             clock: parts.clock,
             random: parts.random,
@@ -133,7 +113,7 @@ impl Engine {
             installation,
             incarnation,
         });
-        Ok((engine, Threads { writer, reconciler, wake }))
+        Ok((engine, Loops { writer: Box::pin(writer), recovery, reconciler, wake }))
     }
 
     /// A new id of any kind: 16 bytes, greater than those before.
@@ -158,7 +138,7 @@ impl Engine {
 
     /// The readers, for where blocking is allowed.
     pub fn store(&self) -> &Arc<dyn ReadStore> {
-        &self.store
+        &self.reads.store
     }
 
     /// The installation.
@@ -259,28 +239,38 @@ impl Engine {
         &self,
         read: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || read(&*store)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a read failed");
-                Err(error.refusal())
-            }
-            Err(error) => {
-                tracing::error!(%error, "a read panicked");
-                Err(odd())
-            }
-        }
+        self.reads.read(read).await.map_err(|error| {
+            tracing::error!(%error, "a read failed");
+            error.refusal()
+        })
     }
 
     /// Follows a stream from after this number.
     pub fn follow(&self, tenant: TenantId, stream: StreamName, after: u64) -> Follower {
-        Follower::new(self.store.clone(), &self.tails, tenant, stream, after)
+        Follower::new(self.reads.clone(), &self.tails, tenant, stream, after)
     }
 
     /// A place among a task's followers: taken before it is submitted, it misses nothing.
     pub fn subscribe(&self, task: TaskId) -> Subscription {
         self.tails.subscribe(StreamName::Task(task))
+    }
+}
+
+/// Takes back what workers of earlier runs of the server held in its own process: they are gone with it.
+async fn release(pipeline: Handle, leases: Vec<LeaseRow>) {
+    let released = leases.into_iter().filter(|lease| lease.incarnation.is_some()).map(|lease| Op::Wish {
+        tenant: lease.tenant,
+        task: lease.task,
+        actor: SYSTEM.to_owned(),
+        wish: Wish::Lost { token: lease.token, reason: LostReason::Expired },
+    });
+    let mut released = released.peekable();
+    while released.peek().is_some() {
+        for answer in pipeline.ask_all(released.by_ref().take(limits::COMMIT_COMMANDS).collect()).await {
+            if let Err(refusal) = answer {
+                tracing::warn!(%refusal, "a lease of an earlier run could not be released");
+            }
+        }
     }
 }
 

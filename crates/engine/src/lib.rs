@@ -4,9 +4,11 @@
 //! and only then answers. [`live`] carries what was committed to followers. [`reconcile`] looks at the clock, the leases and
 //! the outbox, and sends the pipeline what is due. [`engine::Engine`] is the handle that the rest of the program holds.
 
+pub mod drive;
 pub mod engine;
 pub mod live;
 pub mod machine;
 pub mod pipeline;
+pub mod reads;
 pub mod reconcile;
 pub mod source;

@@ -13,8 +13,10 @@ use everloop_types::event::{Child, SYSTEM};
 use everloop_types::limits;
 use everloop_types::task::ChildPolicy;
 use everloop_types::time::Clock;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long nothing is looked at when nothing seems due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -28,35 +30,30 @@ const SWEEP_PAGE: usize = 8;
 /// Wakes the reconciler, or ends it.
 #[derive(Debug, Default)]
 pub struct Wake {
-    state: Mutex<(bool, bool)>,
-    changed: Condvar,
+    stopped: AtomicBool,
+    changed: Notify,
 }
 
 impl Wake {
     /// There may be something to do.
     pub fn wake(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
         self.changed.notify_one();
     }
 
     /// There is nothing to do any more.
     pub fn stop(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.stopped.store(true, Ordering::SeqCst);
         self.changed.notify_one();
     }
 
-    /// Waits; gives whether to go on.
-    fn wait(&self, longest: Duration) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |state: &mut (bool, bool)| !state.0 && !state.1;
-        let (mut state, _) =
-            self.changed.wait_timeout_while(state, longest, waiting).unwrap_or_else(PoisonError::into_inner);
-        state.0 = false;
-        !state.1
+    /// Waits; gives whether to go on. A wake-up that came while nobody waited is not lost.
+    async fn wait(&self, longest: Duration) -> bool {
+        let _ = tokio::time::timeout(longest, self.changed.notified()).await;
+        !self.stopped.load(Ordering::SeqCst)
     }
 }
 
-/// The reconciler. Runs on a thread of its own until it is told to stop.
+/// The reconciler. Runs until it is told to stop.
 pub struct Reconciler {
     /// The readers.
     pub store: Arc<dyn ReadStore>,
@@ -69,15 +66,14 @@ pub struct Reconciler {
     /// How long finished tasks are kept.
     pub retention: Duration,
     /// When retention was last looked at, by the monotonic clock.
-    pub swept: Mutex<Option<Duration>>,
+    pub swept: Option<Duration>,
 }
 
 impl Reconciler {
     /// Drops finished tasks that are old enough, and frees keys; gives whether there may be more.
-    fn sweep(&self) -> Result<bool, StoreError> {
+    async fn sweep(&mut self) -> Result<bool, StoreError> {
         let monotonic = self.clock.monotonic();
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        if swept.is_some_and(|last| monotonic.saturating_sub(last) < SWEEP) {
+        if self.swept.is_some_and(|last| monotonic.saturating_sub(last) < SWEEP) {
             return Ok(false);
         }
         let now = self.clock.now();
@@ -89,23 +85,23 @@ impl Reconciler {
             actor: SYSTEM.to_owned(),
             reason: "retention",
         });
-        for answer in self.pipeline.ask_all_blocking(delete.collect()) {
+        for answer in self.pipeline.ask_all(delete.collect()).await {
             if let Err(refusal) = answer {
                 tracing::warn!(%refusal, "an old task could not be dropped");
             }
         }
         if !more {
             let deleted_before = now.minus(limits::KEY_RETENTION);
-            let _ = self.pipeline.ask_blocking(Op::Rows(vec![Row::KeysSweep { deleted_before }]));
-            *swept = Some(monotonic);
+            let _ = self.pipeline.ask(Op::Rows(vec![Row::KeysSweep { deleted_before }])).await;
+            self.swept = Some(monotonic);
         }
         Ok(more)
     }
 
     /// Looks until told to stop.
-    pub fn run(&self) {
+    pub async fn run(mut self) {
         loop {
-            let busy = match self.look() {
+            let busy = match self.look().await {
                 Ok(busy) => busy,
                 Err(error) => {
                     tracing::warn!(%error, "looking for what is due failed; it will be tried again");
@@ -113,7 +109,7 @@ impl Reconciler {
                 }
             };
             let wait = if busy { Duration::ZERO } else { self.until_next() };
-            if !self.wake.wait(wait) {
+            if !self.wake.wait(wait).await {
                 return;
             }
         }
@@ -131,8 +127,8 @@ impl Reconciler {
     ///
     /// # Errors
     /// If the store can't be read. What was done stays done.
-    pub fn look(&self) -> Result<bool, StoreError> {
-        let _ = self.pipeline.ask_blocking(Op::Expire);
+    pub async fn look(&mut self) -> Result<bool, StoreError> {
+        let _ = self.pipeline.ask(Op::Expire).await;
         let timers = self.store.timers_due(self.clock.now(), PAGE)?;
         let due = timers.iter().map(|timer| Op::Wish {
             tenant: timer.tenant,
@@ -141,7 +137,7 @@ impl Reconciler {
             wish: Wish::Due,
         });
         let mut fired = 0;
-        for (answer, timer) in self.pipeline.ask_all_blocking(due.collect()).into_iter().zip(&timers) {
+        for (answer, timer) in self.pipeline.ask_all(due.collect()).await.into_iter().zip(&timers) {
             match answer {
                 Ok(_) => fired += 1,
                 Err(refusal) => tracing::warn!(task = %timer.task, %refusal, "a timer could not be fired"),
@@ -150,16 +146,16 @@ impl Reconciler {
         let outbox = self.store.outbox(PAGE)?;
         let mut told = 0;
         for row in &outbox {
-            told += usize::from(self.tell(row)?);
+            told += usize::from(self.tell(row).await?);
         }
-        let sweeping = self.sweep()?;
+        let sweeping = self.sweep().await?;
         Ok(sweeping || (fired == timers.len() && timers.len() == PAGE) || (told > 0 && told == outbox.len()))
     }
 
     /// Tells others of a task's end; gives whether all of them know.
-    fn tell(&self, row: &OutboxRow) -> Result<bool, StoreError> {
+    async fn tell(&self, row: &OutboxRow) -> Result<bool, StoreError> {
         let Some(ended) = self.store.task(row.tenant, row.task)? else {
-            return Ok(self.pipeline.ask_blocking(Op::Rows(vec![Row::OutboxDelete(row.task)])).is_ok());
+            return Ok(self.pipeline.ask(Op::Rows(vec![Row::OutboxDelete(row.task)])).await.is_ok());
         };
         let wish = |task, wish| Op::Wish { tenant: row.tenant, task, actor: SYSTEM.to_owned(), wish };
         let mut ops = Vec::new();
@@ -185,7 +181,7 @@ impl Reconciler {
             }
             ChildPolicy::Leave => {}
         }
-        let answers = self.pipeline.ask_all_blocking(ops);
+        let answers = self.pipeline.ask_all(ops).await;
         // Whoever is gone, or has ended, need not be told.
         let settled = |refusal: &Refusal| matches!(refusal.code, Code::NotFound | Code::IllegalTransition);
         let all = answers.iter().all(|answer| answer.as_ref().err().is_none_or(settled));
@@ -196,6 +192,6 @@ impl Reconciler {
         if !all || more {
             return Ok(all);
         }
-        Ok(self.pipeline.ask_blocking(Op::Rows(vec![Row::OutboxDelete(row.task)])).is_ok())
+        Ok(self.pipeline.ask(Op::Rows(vec![Row::OutboxDelete(row.task)])).await.is_ok())
     }
 }

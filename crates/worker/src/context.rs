@@ -258,6 +258,7 @@ impl Context {
         let left = duration;
         if left < crate::run::WARM_WAIT {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(left) => return self.boundary(),
                 _ = self.stopped() => return self.boundary(),
             }

@@ -10,7 +10,7 @@ use everloop_types::names;
 use everloop_types::time::Clock;
 use everloop_types::worker::WorkerSpec;
 use futures_util::FutureExt;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let Some(mut id) = self.register(&spec, &mut stop).await? else { return Ok(()) };
-        let mut running: HashMap<TaskId, Running> = HashMap::new();
+        let mut running: BTreeMap<TaskId, Running> = BTreeMap::new();
         let mut attempts: JoinSet<(TaskId, u32)> = JoinSet::new();
         let mut request = 0;
         // A request whose answer was lost is repeated under its number: what it was given is given again.
@@ -185,6 +185,7 @@ impl Worker {
                 Err(SourceError::Unavailable(why)) => {
                     tracing::warn!(why, "the server can't be reached; trying again");
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}
                         _ = stop.changed() => return Ok(None),
                     }
@@ -202,7 +203,7 @@ impl Worker {
         &self,
         worker: WorkerId,
         assignment: Assignment,
-        running: &mut HashMap<TaskId, Running>,
+        running: &mut BTreeMap<TaskId, Running>,
         attempts: &mut JoinSet<(TaskId, u32)>,
     ) {
         let (task, attempt) = (assignment.task, assignment.attempt);
@@ -223,7 +224,7 @@ impl Worker {
     }
 
     /// Renews leases that are a third through, and stops what was not renewed for two thirds.
-    async fn renew(&self, id: WorkerId, running: &mut HashMap<TaskId, Running>) {
+    async fn renew(&self, id: WorkerId, running: &mut BTreeMap<TaskId, Running>) {
         let now = self.clock.monotonic();
         let mut due = Vec::new();
         for (task, attempt) in running.iter() {
@@ -256,7 +257,7 @@ impl Worker {
     }
 
     /// Lets attempts end, then asks them to give their tasks back at the next step, then stops them.
-    async fn drain(&self, running: &HashMap<TaskId, Running>, mut attempts: JoinSet<(TaskId, u32)>) {
+    async fn drain(&self, running: &BTreeMap<TaskId, Running>, mut attempts: JoinSet<(TaskId, u32)>) {
         for attempt in running.values() {
             attempt.control.send_if_modified(|control| {
                 let running = *control == Control::Run;
@@ -274,7 +275,7 @@ impl Worker {
     }
 }
 
-fn tell(running: &HashMap<TaskId, Running>, signal: TaskSignal) {
+fn tell(running: &BTreeMap<TaskId, Running>, signal: TaskSignal) {
     let Some(attempt) = running.get(&signal.task).filter(|running| running.attempt == signal.attempt) else {
         return;
     };
@@ -378,6 +379,7 @@ async fn give_up(context: &Context) -> Stop {
     };
     let mut control = context.shared().control.clone();
     tokio::select! {
+        biased;
         () = tokio::time::sleep(grace) => {}
         // Nothing is left to clean up for: somebody else has the task.
         _ = control.wait_for(|control| *control == Control::Lost) => {}

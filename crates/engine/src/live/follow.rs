@@ -1,8 +1,8 @@
 //! One follower of one stream.
 
 use super::{Subscription, Tails};
+use crate::reads::Reads;
 use everloop_store::error::StoreError;
-use everloop_store::port::ReadStore;
 use everloop_types::event::Event;
 use everloop_types::id::TenantId;
 use everloop_types::stream::StreamName;
@@ -26,7 +26,7 @@ pub enum Step {
 
 /// Reads a stream from a point, and goes on with it live.
 pub struct Follower {
-    store: Arc<dyn ReadStore>,
+    reads: Reads,
     subscription: Subscription,
     tenant: TenantId,
     stream: StreamName,
@@ -37,15 +37,9 @@ pub struct Follower {
 
 impl Follower {
     /// Follows from after this number. `ended` tells that the stream's last event is known to be at or before it.
-    pub fn new(
-        store: Arc<dyn ReadStore>,
-        tails: &Arc<Tails>,
-        tenant: TenantId,
-        stream: StreamName,
-        after: u64,
-    ) -> Self {
+    pub fn new(reads: Reads, tails: &Arc<Tails>, tenant: TenantId, stream: StreamName, after: u64) -> Self {
         let subscription = tails.subscribe(stream);
-        Self { store, subscription, tenant, stream, after, ended: false, caught_up: false }
+        Self { reads, subscription, tenant, stream, after, ended: false, caught_up: false }
     }
 
     /// The number of the last event that was given.
@@ -100,11 +94,8 @@ impl Follower {
     }
 
     async fn page(&self) -> Result<Vec<Arc<Event>>, StoreError> {
-        let (store, tenant, stream, after) = (self.store.clone(), self.tenant, self.stream, self.after);
-        let read = move || store.events(tenant, stream, after, PAGE);
-        let events = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| StoreError::Unavailable(error.into()))??;
+        let (tenant, stream, after) = (self.tenant, self.stream, self.after);
+        let events = self.reads.read(move |store| store.events(tenant, stream, after, PAGE)).await?;
         Ok(events.into_iter().map(Arc::new).collect())
     }
 }

@@ -29,6 +29,7 @@ use everloop_types::random::Random;
 use everloop_types::time::Clock;
 use op::{Answer, Claimed, Op, Reply};
 use prepare::Leased;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -110,18 +111,17 @@ impl Handle {
         self.send(op)?.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Asks and blocks this thread until the answer.
-    ///
-    /// # Errors
-    /// As [`Handle::ask`].
-    pub fn ask_blocking(&self, op: Op) -> Result<Answer, Refusal> {
-        self.send(op)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
-    }
-
-    /// Asks for all of these at once and blocks this thread until every answer. The answers stand in the order of the asking.
-    pub fn ask_all_blocking(&self, ops: Vec<Op>) -> Vec<Result<Answer, Refusal>> {
+    /// Asks for all of these at once. The answers stand in the order of the asking.
+    pub async fn ask_all(&self, ops: Vec<Op>) -> Vec<Result<Answer, Refusal>> {
         let sent: Vec<_> = ops.into_iter().map(|op| self.send(op)).collect();
-        sent.into_iter().map(|sent| sent?.blocking_recv().unwrap_or_else(|_| Err(stopped()))).collect()
+        let mut answers = Vec::with_capacity(sent.len());
+        for sent in sent {
+            answers.push(match sent {
+                Ok(answer) => answer.await.unwrap_or_else(|_| Err(stopped())),
+                Err(refusal) => Err(refusal),
+            });
+        }
+        answers
     }
 
     fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer, Refusal>>, Refusal> {
@@ -146,11 +146,12 @@ fn stopped() -> Refusal {
     Refusal::new(Code::ShuttingDown, "the server is stopping").retry_after_ms(1_000)
 }
 
-/// Starts the thread. It ends when every handle is gone and what was asked is done.
+/// A pipeline: the way into it, and its loop, which is driven on a thread of its own, or with everything else on one thread
+/// by a simulation. The loop ends when every handle is gone and what was asked is done.
 ///
 /// # Errors
-/// If the store can't be read, or no thread can be had.
-pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), StoreError> {
+/// If the store can't be read.
+pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), StoreError> {
     let (ops, inbox) = mpsc::channel(QUEUE);
     let counters = Arc::new(Counters::default());
     let mut dispatcher = Dispatcher::default();
@@ -165,7 +166,7 @@ pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), Stor
         key: parts.key.clone(),
         digest_every: parts.digest_every,
     };
-    let mut pipeline = Pipeline {
+    let pipeline = Pipeline {
         parts,
         dispatcher,
         counters,
@@ -174,11 +175,7 @@ pub fn start(parts: Parts) -> Result<(Handle, std::thread::JoinHandle<()>), Stor
         stop: false,
         claimed_any: false,
     };
-    let thread = std::thread::Builder::new()
-        .name("everloop-writer".to_owned())
-        .spawn(move || pipeline.run(inbox))
-        .map_err(|error| StoreError::Unavailable(error.into()))?;
-    Ok((handle, thread))
+    Ok((handle, pipeline.run(inbox)))
 }
 
 struct Pipeline {
@@ -195,9 +192,9 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn run(&mut self, mut inbox: mpsc::Receiver<(Op, Reply)>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<(Op, Reply)>) {
         let mut ops = Vec::with_capacity(limits::COMMIT_COMMANDS);
-        while let Some(first) = inbox.blocking_recv() {
+        while let Some(first) = inbox.recv().await {
             let mut bytes = first.0.bytes();
             ops.push(first);
             while ops.len() < limits::COMMIT_COMMANDS && bytes < limits::COMMIT_BYTES {
