@@ -47,7 +47,8 @@ pub(crate) fn run(time: Duration, concurrency: usize) -> anyhow::Result<Row> {
         random,
         key: Arc::new(SigningKey::from_seed(&seed)),
         digest_every: 256,
-        retention: everloop_types::limits::RETENTION,
+        blobs: Arc::new(everloop_store_sql::blob_files::BlobFiles::new(folder.path())),
+        retention: Default::default(),
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let input = canonicalize(br#"{"steps":[{"name":"work","result":{"answer":42,"text":"some eighty bytes of result that a step would give back"}}]}"#)?;

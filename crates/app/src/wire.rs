@@ -8,6 +8,7 @@ use crate::system::{SystemClock, SystemRandom};
 use anyhow::{Context as _, bail};
 use everloop_control::{Control, Mode};
 use everloop_engine::engine::{Engine, Threads};
+use everloop_engine::housekeep::Retention;
 use everloop_engine::pipeline::op::Op;
 use everloop_engine::source::EngineSource;
 use everloop_exec::shell::{Shell, ShellOptions, reap_leftovers};
@@ -28,7 +29,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// How a server is run.
@@ -53,7 +53,7 @@ pub(crate) struct ServeOptions {
     /// Events between two digests of a stream.
     pub(crate) digest_every: u64,
     /// How long finished tasks are kept.
-    pub(crate) retention: Duration,
+    pub(crate) retention: Retention,
 }
 
 /// What a server says once it can be used.
@@ -108,7 +108,8 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
             "commands of the last run were still running and were ended"
         );
     }
-    let (engine, threads) = start_engine(options, store.writer, store.reader, clock.clone(), key).await?;
+    let database = store.name;
+    let (engine, threads) = start_engine(options, store, clock.clone(), key).await?;
     let commands = options.mode == Mode::Dev || options.unsafe_no_sandbox;
     let executors = executors(&options.extra, &workspaces, commands)?;
     let (stop, stopped) = watch::channel(false);
@@ -127,18 +128,17 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     });
     let control = Control::open(everloop_control::Parts {
         engine: engine.clone(),
-        blobs: store.blobs,
         executors: if options.slots > 0 { executors } else { Registry::default() },
         options: everloop_control::Options {
             mode: options.mode,
             key_hashes: vec![everloop_journal::digest::sha256(api_key.trim().as_bytes())],
-            store: store.name.to_owned(),
+            store: database.to_owned(),
             ..everloop_control::Options::default()
         },
     })
     .await?;
     announce(&options.data_dir, &url)?;
-    on_ready(&Ready { url, data_dir: options.data_dir.clone(), store: store.name });
+    on_ready(&Ready { url, data_dir: options.data_dir.clone(), store: database });
     let shutdown = async {
         told_to_stop().await;
         stop.send_replace(true);
@@ -234,11 +234,11 @@ fn said(error: StoreError) -> anyhow::Error {
 
 async fn start_engine(
     options: &ServeOptions,
-    writer: Box<dyn WriteStore>,
-    reader: Arc<dyn ReadStore>,
+    store: Stores,
     clock: Arc<SystemClock>,
     key: Arc<SigningKey>,
 ) -> anyhow::Result<(Arc<Engine>, Threads)> {
+    let Stores { writer, reader, blobs, .. } = store;
     let known = tokio::task::block_in_place(|| reader.signing_keys())?.iter().any(|row| row.kid == key.kid());
     let public =
         SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
@@ -249,6 +249,7 @@ async fn start_engine(
         random: Arc::new(SystemRandom),
         key,
         digest_every: options.digest_every,
+        blobs,
         retention: options.retention,
     };
     let (engine, threads) = tokio::task::spawn_blocking(move || Engine::start(parts)).await??;

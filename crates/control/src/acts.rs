@@ -1,7 +1,7 @@
 //! What is wanted of a live task.
 
 use crate::caller::Caller;
-use crate::check::{self, Checks};
+use crate::check::Checks;
 use crate::control::Control;
 use crate::tasks::Shown;
 use everloop_engine::pipeline::op::Wish;
@@ -63,15 +63,14 @@ impl Control {
         &self,
         caller: &Caller,
         task: TaskId,
-        new: NewInput,
+        mut new: NewInput,
     ) -> Result<(String, Shown), Refusal> {
         let mut checks = Checks::default();
         checks.that(!new.name.is_empty(), "name", || "must not be empty".to_owned());
         checks.line(Some(&new.name), "name", limits::NAME_CHARS);
         checks.key(new.id.as_ref(), "id");
         checks.done()?;
-        check::fits(Some(&new.data), "data")?;
-        self.check_blob(caller.tenant, Some(&new.data), "data").await?;
+        self.fit(caller.tenant, Some(&mut new.data), limits::VALUE_BYTES, "data").await?;
         let id = new.id.unwrap_or_else(|| SignalId(self.new_id()).to_string());
         let wish = Wish::Input { id: id.clone(), name: new.name, data: new.data };
         Ok((id, self.wish(caller, task, wish).await?))
@@ -85,7 +84,7 @@ impl Control {
         &self,
         caller: &Caller,
         task: TaskId,
-        answer: ApprovalDecision,
+        mut answer: ApprovalDecision,
     ) -> Result<Shown, Refusal> {
         let mut checks = Checks::default();
         checks.that(!answer.id.is_empty(), "id", || "must not be empty".to_owned());
@@ -94,8 +93,7 @@ impl Control {
         checks.line(Some(&answer.decision), "decision", limits::NAME_CHARS);
         checks.line(answer.note.as_ref(), "note", limits::TITLE_CHARS);
         checks.done()?;
-        check::fits(answer.result.as_ref(), "result")?;
-        self.check_blob(caller.tenant, answer.result.as_ref(), "result").await?;
+        self.fit(caller.tenant, answer.result.as_mut(), limits::VALUE_BYTES, "result").await?;
         self.wish(caller, task, Wish::Decide(answer)).await
     }
 }

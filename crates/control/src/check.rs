@@ -125,8 +125,7 @@ pub(crate) fn fits(value: Option<&Json>, field: &str) -> Result<(), Refusal> {
             );
             let errors =
                 vec![FieldError { field: field.to_owned(), message: "is larger than 256 KiB".to_owned() }];
-            let refusal = Refusal::new(Code::TooLarge, detail)
-                .hint("put it into a blob: POST /api/v1/blobs gives {\"$blob\": …} to send in its place");
+            let refusal = Refusal::new(Code::TooLarge, detail).hint("put what is large into the input");
             Err(Refusal { errors, ..refusal })
         }
         Some(_) | None => Ok(()),
@@ -161,21 +160,29 @@ pub(crate) fn spec(spec: &TaskSpec, data_subject: Option<&String>) -> Result<(),
     checks.labels(&spec.labels);
     checks.policy(&spec.policy);
     checks.done()?;
-    fits(spec.input.as_ref(), "input")?;
     fits(spec.context.as_ref(), "context")?;
     fits(spec.metadata.as_ref(), "metadata")?;
-    let together: usize =
-        [&spec.input, &spec.context, &spec.metadata].into_iter().flatten().map(Json::len).sum();
-    if together > limits::EVENT_DATA_BYTES {
-        let detail = format!(
-            "input, context and metadata have {together} bytes together; at most {} fit into an event",
-            limits::EVENT_DATA_BYTES
-        );
-        return Err(
-            Refusal::new(Code::TooLarge, detail).hint("put the input into a blob: POST /api/v1/blobs")
-        );
-    }
     Ok(())
+}
+
+/// Bytes of an input that fit into the first event beside the rest of it.
+///
+/// # Errors
+/// `too_large` if the rest leaves no room for the name of a blob.
+pub(crate) fn input_room(spec: &TaskSpec) -> Result<usize, Refusal> {
+    const NAME: usize = 1024;
+    let rest: usize = [&spec.context, &spec.metadata].into_iter().flatten().map(Json::len).sum();
+    match limits::VALUE_BYTES.checked_sub(rest) {
+        Some(room) if room >= NAME => Ok(room),
+        Some(_) | None => {
+            let detail = format!(
+                "context and metadata have {rest} bytes together; at most {} fit into an event",
+                limits::VALUE_BYTES - NAME
+            );
+            Err(Refusal::new(Code::TooLarge, detail)
+                .hint("put what is large into the input: it may be any size"))
+        }
+    }
 }
 
 /// What may be changed of a task.

@@ -3,7 +3,6 @@
 use everloop_engine::engine::Engine;
 use everloop_engine::source::EngineSource;
 use everloop_journal::digest::TenantSecret;
-use everloop_store::port::Blob;
 use everloop_store::rows::TenantRow;
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
@@ -64,8 +63,6 @@ impl Default for Options {
 pub struct Parts {
     /// The engine.
     pub engine: Arc<Engine>,
-    /// Bytes of blobs.
-    pub blobs: Arc<dyn Blob>,
     /// The executors that this server runs itself.
     pub executors: Registry,
     /// What can be chosen.
@@ -79,7 +76,6 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     engine: Arc<Engine>,
     remote: EngineSource,
-    blobs: Arc<dyn Blob>,
     executors: Registry,
     options: Options,
     secrets: RwLock<HashMap<TenantId, TenantSecret>>,
@@ -99,7 +95,6 @@ impl Control {
         let control = Self(Arc::new(Inner {
             remote: EngineSource::remote(parts.engine.clone()),
             engine: parts.engine,
-            blobs: parts.blobs,
             executors: parts.executors,
             options: parts.options,
             secrets: RwLock::default(),
@@ -148,10 +143,6 @@ impl Control {
 
     pub(crate) fn remote(&self) -> &EngineSource {
         &self.0.remote
-    }
-
-    pub(crate) fn blob_port(&self) -> &Arc<dyn Blob> {
-        &self.0.blobs
     }
 
     pub(crate) fn executors(&self) -> &Registry {

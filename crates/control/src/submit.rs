@@ -72,12 +72,13 @@ impl Control {
         &self,
         caller: &Caller,
         id: TaskId,
-        new: NewTask,
+        mut new: NewTask,
         fork: Option<Fork>,
     ) -> Result<Submit, Refusal> {
         check::spec(&new.spec, new.data_subject.as_ref())?;
         self.check_kind(caller, &new.spec).await?;
-        self.check_blob(caller.tenant, new.spec.input.as_ref(), "input").await?;
+        let room = check::input_room(&new.spec)?;
+        self.fit(caller.tenant, new.spec.input.as_mut(), room, "input").await?;
         let (keys, request) = self.keys(caller, &new).await?;
         Ok(Submit {
             id,

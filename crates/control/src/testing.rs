@@ -63,11 +63,11 @@ impl Bench {
             random,
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every: limits::DIGEST_EVERY,
-            retention: limits::RETENTION,
+            blobs: store.blob(),
+            retention: Default::default(),
         })
         .map_err(|error| error.refusal())?;
-        let parts =
-            Parts { engine: engine.clone(), blobs: store.blob(), executors: Registry::default(), options };
+        let parts = Parts { engine: engine.clone(), executors: Registry::default(), options };
         Ok(Self { control: Control::open(parts).await?, store, engine, threads })
     }
 

@@ -1,7 +1,9 @@
 //! The handle that the rest of the program holds.
 
+use crate::blobs::Blobs;
 use crate::drive::Loops;
 pub use crate::drive::Threads;
+use crate::housekeep::{Housekeeper, Retention};
 use crate::live::{Follower, Subscription, Tails};
 use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
@@ -10,18 +12,19 @@ use crate::reads::Reads;
 use crate::reconcile::{Reconciler, Wake};
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
-use everloop_store::port::{ReadStore, WriteStore};
+use everloop_store::port::{Blob, ReadStore, WriteStore};
 use everloop_store::rows::{Installation, LeaseRow};
+use everloop_types::blob::{BlobName, JSON_BLOB};
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{LostReason, SYSTEM};
 use everloop_types::id::{IdGenerator, IncarnationId, TaskId, TenantId};
+use everloop_types::json::Json;
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::stream::StreamName;
 use everloop_types::time::{Clock, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// What an engine is built from.
 pub struct Parts {
@@ -37,14 +40,17 @@ pub struct Parts {
     pub key: Arc<SigningKey>,
     /// Events between two digests; [`limits::DIGEST_EVERY`] by default.
     pub digest_every: u64,
-    /// How long finished tasks are kept; [`limits::RETENTION`] by default.
-    pub retention: Duration,
+    /// Bytes of blobs.
+    pub blobs: Arc<dyn Blob>,
+    /// How long finished tasks are kept.
+    pub retention: Retention,
 }
 
 /// Everything that happens to tasks, behind one handle.
 pub struct Engine {
     pipeline: Handle,
     reads: Reads,
+    blobs: Arc<Blobs>,
     tails: Arc<Tails>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -93,18 +99,27 @@ impl Engine {
             digest_every: parts.digest_every,
         })?;
         let recovery = Box::pin(release(pipeline.clone(), stale));
+        let reads = Reads { store: parts.reader.clone(), inline };
+        let blobs = Arc::new(Blobs::new(parts.blobs, reads.clone()));
         let reconciler = Reconciler {
             store: parts.reader.clone(),
             pipeline: pipeline.clone(),
             clock: parts.clock.clone(),
             wake: wake.clone(),
-            retention: parts.retention,
-            swept: None,
+            housekeeper: Housekeeper::new(
+                parts.reader,
+                pipeline.clone(),
+                parts.clock.clone(),
+                parts.key.clone(),
+                blobs.clone(),
+                parts.retention,
+            ),
         };
         let reconciler = Box::pin(reconciler.run());
         let engine = Arc::new(Self {
             pipeline,
-            reads: Reads { store: parts.reader, inline },
+            reads,
+            blobs,
             tails,
             clock: parts.clock,
             random: parts.random,
@@ -181,11 +196,14 @@ impl Engine {
         self.pipeline.ask(op).await
     }
 
-    /// Writes for the holder of a task.
+    /// Writes for the holder of a task. Values that are too large for an event go into blobs.
     ///
     /// # Errors
     /// What the pipeline refuses.
-    pub async fn write(&self, tenant: TenantId, task: TaskId, write: Write) -> Result<(), Refusal> {
+    pub async fn write(&self, tenant: TenantId, task: TaskId, mut write: Write) -> Result<(), Refusal> {
+        for value in write.values_mut().filter(|value| value.len() > limits::VALUE_BYTES) {
+            self.outsource(tenant, value).await?;
+        }
         self.pipeline.write(tenant, task, write).await.map(|_| ())
     }
 
@@ -241,6 +259,47 @@ impl Engine {
     ) -> Result<T, Refusal> {
         self.reads.read(read).await.map_err(|error| {
             tracing::error!(%error, "a read failed");
+            error.refusal()
+        })
+    }
+
+    /// Keeps bytes, durably, and gives what names them.
+    ///
+    /// # Errors
+    /// `too_large`, or that they can't be kept.
+    pub async fn blob_put(
+        &self,
+        tenant: TenantId,
+        media_type: String,
+        bytes: Vec<u8>,
+    ) -> Result<BlobName, Refusal> {
+        let size = bytes.len() as u64;
+        if size > limits::BLOB_BYTES {
+            let detail = format!("the blob has {size} bytes; 64 MiB are allowed");
+            return Err(Refusal::new(Code::TooLarge, detail)
+                .hint("keep it in object storage and give the task its address"));
+        }
+        let (salt, now) = (self.random.bytes16(), self.now());
+        self.blobs.put(&self.pipeline, tenant, media_type, bytes, salt, now).await
+    }
+
+    /// Puts a value that is too large for an event into a blob, and its name in its place.
+    ///
+    /// # Errors
+    /// As [`Engine::blob_put`].
+    pub async fn outsource(&self, tenant: TenantId, value: &mut Json) -> Result<(), Refusal> {
+        let bytes = value.as_str().as_bytes().to_vec();
+        *value = self.blob_put(tenant, JSON_BLOB.to_owned(), bytes).await?.to_value();
+        Ok(())
+    }
+
+    /// The bytes of a blob, and what names it.
+    ///
+    /// # Errors
+    /// If they can't be read; the cause is logged.
+    pub async fn blob(&self, tenant: TenantId, id: &str) -> Result<Option<(BlobName, Vec<u8>)>, Refusal> {
+        self.blobs.get(tenant, id.to_owned()).await.map_err(|error| {
+            tracing::error!(%error, "a blob could not be read");
             error.refusal()
         })
     }

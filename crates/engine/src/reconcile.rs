@@ -2,6 +2,7 @@
 //!
 //! It takes no input: a wake-up is a hint, the rows decide. The same look follows a restart and a second of silence.
 
+use crate::housekeep::Housekeeper;
 use crate::pipeline::Handle;
 use crate::pipeline::op::{Op, Wish};
 use everloop_store::error::StoreError;
@@ -10,7 +11,6 @@ use everloop_store::rows::OutboxRow;
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{Child, SYSTEM};
-use everloop_types::limits;
 use everloop_types::task::ChildPolicy;
 use everloop_types::time::Clock;
 use std::sync::Arc;
@@ -22,10 +22,6 @@ use tokio::sync::Notify;
 const IDLE: Duration = Duration::from_secs(1);
 /// How many rows are looked at in one go.
 const PAGE: usize = 256;
-/// How often finished tasks are looked through for old ones. A sweep that was missed is made up for by the next.
-const SWEEP: Duration = Duration::from_secs(60);
-/// Tasks that are dropped in one go: few, so that others hardly notice.
-const SWEEP_PAGE: usize = 8;
 
 /// Wakes the reconciler, or ends it.
 #[derive(Debug, Default)]
@@ -63,41 +59,11 @@ pub struct Reconciler {
     pub clock: Arc<dyn Clock>,
     /// Who wakes it.
     pub wake: Arc<Wake>,
-    /// How long finished tasks are kept.
-    pub retention: Duration,
-    /// When retention was last looked at, by the monotonic clock.
-    pub swept: Option<Duration>,
+    /// Looks after what is old.
+    pub housekeeper: Housekeeper,
 }
 
 impl Reconciler {
-    /// Drops finished tasks that are old enough, and frees keys; gives whether there may be more.
-    async fn sweep(&mut self) -> Result<bool, StoreError> {
-        let monotonic = self.clock.monotonic();
-        if self.swept.is_some_and(|last| monotonic.saturating_sub(last) < SWEEP) {
-            return Ok(false);
-        }
-        let now = self.clock.now();
-        let old = self.store.finished(None, now.minus(self.retention), SWEEP_PAGE)?;
-        let more = old.len() == SWEEP_PAGE;
-        let delete = old.iter().map(|row| Op::Delete {
-            tenant: row.task.tenant,
-            task: row.task.id,
-            actor: SYSTEM.to_owned(),
-            reason: "retention",
-        });
-        for answer in self.pipeline.ask_all(delete.collect()).await {
-            if let Err(refusal) = answer {
-                tracing::warn!(%refusal, "an old task could not be dropped");
-            }
-        }
-        if !more {
-            let deleted_before = now.minus(limits::KEY_RETENTION);
-            let _ = self.pipeline.ask(Op::Rows(vec![Row::KeysSweep { deleted_before }])).await;
-            self.swept = Some(monotonic);
-        }
-        Ok(more)
-    }
-
     /// Looks until told to stop.
     pub async fn run(mut self) {
         loop {
@@ -148,7 +114,7 @@ impl Reconciler {
         for row in &outbox {
             told += usize::from(self.tell(row).await?);
         }
-        let sweeping = self.sweep().await?;
+        let sweeping = self.housekeeper.piece().await?;
         Ok(sweeping || (fired == timers.len() && timers.len() == PAGE) || (told > 0 && told == outbox.len()))
     }
 

@@ -254,6 +254,6 @@ pub(crate) fn stats(stats: &Stats) -> StatsView {
 }
 
 /// A blob's name.
-pub(crate) fn blob(name: everloop_control::blobs::BlobName) -> BlobView {
+pub(crate) fn blob(name: everloop_types::blob::BlobName) -> BlobView {
     BlobView { blob: BlobName { hash: name.hash, id: name.id, media_type: name.media_type, size: name.size } }
 }

@@ -7,6 +7,7 @@ use everloop_store::rows::{
     BlobRow, DependencyRow, JobRow, KeyRow, Lane, LaneId, LeaseRow, OutboxRow, QueueRow, Signature,
     SigningKeyRow, TaskRow, TenantRow, TimerRow,
 };
+use everloop_store::work::{LoadedTask, Relations};
 use everloop_types::event::{Event, EventBody, Head, Payload};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
@@ -26,7 +27,7 @@ macro_rules! columns {
 }
 
 columns! {
-    loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts";
+    loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject";
     task_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.signature, t.kid";
     event_columns = "e.seq, e.v, e.body_v, e.ts, e.type, e.actor, e.trace, e.hash, e.data_hash, e.codec, e.salt, e.data";
     key_columns = "hash, tenant, task, request, deleted_at";
@@ -47,6 +48,17 @@ pub(crate) fn head(row: &dyn Row, first: usize) -> Decoded<Head> {
 pub(crate) fn task(row: &dyn Row, column: usize) -> Decoded<Task> {
     serde_json::from_slice(row.bytes(column)?)
         .map_err(|error| corrupt(format!("the record of a task: {error}")))
+}
+
+/// `loaded_columns`, from this column on; without lease and relations.
+pub(crate) fn loaded(row: &dyn Row, first: usize) -> Decoded<LoadedTask> {
+    Ok(LoadedTask {
+        task: task(row, first)?,
+        head: head(row, first + 1)?,
+        data_subject: row.text_opt(first + 4)?.map(str::to_owned),
+        lease: None,
+        relations: Relations::default(),
+    })
 }
 
 /// `task_columns`

@@ -24,7 +24,12 @@ pub struct Wanted {
     pub ready: Vec<ReadyQuery>,
     /// Heads of streams that are no task's.
     pub streams: Vec<(TenantId, StreamName)>,
+    /// Blobs that values name.
+    pub blobs: Vec<BlobKey>,
 }
+
+/// A blob: whose it is, and its id.
+pub type BlobKey = (TenantId, String);
 
 /// A task to be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +66,8 @@ pub struct WorkingSet {
     pub ready: Vec<QueueRow>,
     /// Heads.
     pub streams: HashMap<StreamName, Head>,
+    /// Blobs.
+    pub blobs: HashMap<BlobKey, BlobRow>,
 }
 
 /// A task as the rules see it.
@@ -70,6 +77,8 @@ pub struct LoadedTask {
     pub task: Task,
     /// The last event of its stream.
     pub head: Head,
+    /// Whose data it is about.
+    pub data_subject: Option<String>,
     /// Who holds it.
     pub lease: Option<LeaseRow>,
     /// What it still waits for and who waits for it; empty unless asked for.
@@ -154,6 +163,8 @@ pub enum Row {
         from: TaskId,
         /// The one that takes it over.
         to: TaskId,
+        /// Digest of the request that made the one that takes it over.
+        request: KeyHash,
     },
     /// The task can be claimed.
     QueuePut(QueueRow),

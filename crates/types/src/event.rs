@@ -212,6 +212,32 @@ macro_rules! bodies {
     };
 }
 
+impl EventBody {
+    /// The value that it carries for somebody, with the name of its field: the one that may be the name of a blob.
+    pub fn value(&self) -> Option<(&'static str, &Json)> {
+        match self {
+            Self::Submitted(spec) => spec.input.as_ref().map(|input| ("input", input)),
+            Self::StepCompleted(step) => Some(("result", &step.result)),
+            Self::Input(input) => Some(("data", &input.data)),
+            Self::ApprovalDecision(answer) => answer.result.as_ref().map(|result| ("result", result)),
+            Self::Completed(end) => Some(("result", &end.result)),
+            _ => None,
+        }
+    }
+
+    /// The same value, to be replaced.
+    pub fn value_mut(&mut self) -> Option<&mut Json> {
+        match self {
+            Self::Submitted(spec) => spec.input.as_mut(),
+            Self::StepCompleted(step) => Some(&mut step.result),
+            Self::Input(input) => Some(&mut input.data),
+            Self::ApprovalDecision(answer) => answer.result.as_mut(),
+            Self::Completed(end) => Some(&mut end.result),
+            _ => None,
+        }
+    }
+}
+
 bodies! {
     /// `task.ready`: back in the queue.
     Ready = "task.ready" {

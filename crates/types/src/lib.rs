@@ -3,6 +3,7 @@
 //! Everything here is plain data and pure functions. There is no I/O, no clock and no randomness: whoever needs the time or
 //! a new id passes a [`time::Clock`] or a [`id::IdGenerator`]. Nothing here hashes; that is `journal`'s.
 
+pub mod blob;
 pub mod error;
 pub mod event;
 pub mod id;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// Data of one event, and input, result or step outcome kept in one. Larger values become blobs.
+/// Data of one event.
 pub const EVENT_DATA_BYTES: usize = 256 * 1024;
+/// Input, result or step outcome that is kept in an event: what else the event says has the rest of its room.
+pub const VALUE_BYTES: usize = EVENT_DATA_BYTES - 32 * 1024;
 /// One blob. What is larger belongs into object storage, named by the task.
 pub const BLOB_BYTES: u64 = 64 * 1024 * 1024;
 /// Body of one request, blobs apart.
@@ -64,6 +66,10 @@ pub const WORKER_OFFLINE: Duration = Duration::from_secs(90);
 pub const GRACE: Duration = Duration::from_secs(10);
 /// Life of finished tasks.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Life of the payloads of finished tasks' logs.
+pub const LOG_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long a blob is kept that no event names.
+pub const BLOB_UNNAMED: Duration = Duration::from_secs(3600);
 /// Life of the keys of deleted tasks, and the least life of `Idempotency-Key` headers.
 pub const KEY_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Progress events of a task: at most so many in a second.

@@ -7,6 +7,7 @@ use super::logging;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::wire::{self, ServeOptions};
 use everloop_control::Mode;
+use everloop_engine::housekeep::Retention;
 use everloop_worker::executor::Registry;
 use std::io::Read;
 use std::path::PathBuf;
@@ -32,8 +33,16 @@ pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<
         extra: Registry::default(),
         unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
         digest_every: settings.parsed("digest_every")?,
-        retention: Duration::from_secs(u64::from(settings.parsed::<u32>("retention_days")?) * 24 * 3600),
+        retention: Retention {
+            tasks: days(settings.parsed("retention_days")?),
+            events: settings.parsed_opt("retention_event_days")?.map(days),
+            logs: settings.parsed_opt("retention_log_days")?.map(days),
+        },
     })
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 3600)
 }
 
 /// Runs a server until it is asked to stop.

@@ -65,7 +65,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "which log lines are written: info, debug, everloop_engine=debug",
     ),
     setting("log_format", Form::LogFormat, Some("text"), "how log lines are written: text or json"),
-    setting("retention_days", Form::Number, Some("30"), "how long finished tasks are kept"),
+    setting("retention_days", Form::Number, Some("30"), "days for which finished tasks are kept"),
+    setting(
+        "retention_event_days",
+        Form::Number,
+        None,
+        "days for which their events are kept, but for the last one; as long as the task when not set",
+    ),
+    setting("retention_log_days", Form::Number, Some("14"), "days for which what their logs say is kept"),
     setting("trusted_keys", Form::Text, None, "a JWKS with the keys that `everloop verify` trusts"),
     setting(
         "unsafe_no_sandbox",
@@ -224,6 +231,11 @@ impl Settings {
     pub(crate) fn parsed<T: FromStr>(&self, key: &str) -> Result<T, Failure> {
         let value = self.get(key).unwrap_or_default();
         value.parse().map_err(|_| Failure::usage(format!("{key} is not right: {value:?}")))
+    }
+
+    /// The same, where it need not be set.
+    pub(crate) fn parsed_opt<T: FromStr>(&self, key: &str) -> Result<Option<T>, Failure> {
+        self.get(key).map(|_| self.parsed(key)).transpose()
     }
 
     /// The file that was read.

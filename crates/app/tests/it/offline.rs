@@ -24,6 +24,8 @@ fn settings_are_shown_with_where_they_come_from() {
         log|info|default
         log_format|text|default
         retention_days|30|default
+        retention_event_days|-|not set
+        retention_log_days|14|default
         trusted_keys|-|not set
         unsafe_no_sandbox|false|default
         url|http://127.0.0.1:8|--url

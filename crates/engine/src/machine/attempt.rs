@@ -5,6 +5,7 @@ use super::{Decision, Draft, View, cancelled, completed, failed, illegal, uncons
 use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::event::{Completed, EventBody, LeaseLost, LostReason, RetryScheduled, Waiting};
 use everloop_types::id::TaskId;
+use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::limits;
 use everloop_types::random::Random;
@@ -27,6 +28,28 @@ pub struct Write {
     pub end: Option<AttemptEnd>,
     /// Id for the task that goes on, where one does.
     pub successor: TaskId,
+}
+
+impl Write {
+    /// Values that it carries: any of them may be the name of a blob.
+    pub fn values(&self) -> impl Iterator<Item = &Json> {
+        let end = self.end.as_ref().and_then(|end| match end {
+            AttemptEnd::Completed { result } => Some(result),
+            AttemptEnd::ContinuedAs { input } => Some(input),
+            _ => None,
+        });
+        self.events.iter().filter_map(|body| body.value().map(|(_, value)| value)).chain(end)
+    }
+
+    /// The same, to be replaced.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Json> {
+        let end = self.end.as_mut().and_then(|end| match end {
+            AttemptEnd::Completed { result } => Some(result),
+            AttemptEnd::ContinuedAs { input } => Some(input),
+            _ => None,
+        });
+        self.events.iter_mut().filter_map(EventBody::value_mut).chain(end)
+    }
 }
 
 /// Whether the token is that of the current lease.

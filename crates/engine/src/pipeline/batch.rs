@@ -3,13 +3,17 @@
 use super::audit::Audit;
 use super::op::Snapshot;
 use super::prepare::Prepared;
+use crate::blobs;
 use crate::machine::evolve::{Meta, born, evolve};
 use crate::machine::{Draft, View, project};
 use everloop_journal::chain;
 use everloop_journal::keys::SigningKey;
 use everloop_journal::receipt;
-use everloop_store::rows::{KeyHash, KeyRow, LeaseRow, OutboxRow, Signature};
-use everloop_store::work::{LoadedTask, Relations, Row, StreamWrite, TaskWrite, WorkingSet, WriteSet};
+use everloop_store::rows::{BlobRow, KeyHash, KeyRow, LeaseRow, OutboxRow, Signature};
+use everloop_store::work::{
+    BlobKey, LoadedTask, Relations, Row, StreamWrite, TaskWrite, WorkingSet, WriteSet,
+};
+use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{Digest, Event, EventBody, Head};
 use everloop_types::id::{TaskId, TenantId};
@@ -41,7 +45,8 @@ pub(super) struct Entry {
     pub(super) rows: Vec<Row>,
     /// The input of a new task: handed to a worker without reading it back.
     pub(super) input: Option<Option<Json>>,
-    data_subject: Option<String>,
+    /// Whose data it is about.
+    pub(super) data_subject: Option<String>,
     /// The receipt's signature, where it was made before.
     signature: Option<Signature>,
 }
@@ -117,6 +122,8 @@ pub(super) struct Tools<'a> {
     pub(super) key: &'a SigningKey,
     /// Events between two digests.
     pub(super) digest_every: u64,
+    /// Blobs that the batch's commands name, as they are known.
+    pub(super) blobs: &'a HashMap<BlobKey, BlobRow>,
 }
 
 /// Everything that a batch has loaded and decided.
@@ -142,7 +149,10 @@ fn broken(error: impl std::fmt::Display) -> Refusal {
 impl Batch {
     /// A batch with what was loaded for it.
     pub(super) fn new(loaded: WorkingSet) -> Self {
-        let entry = |task: LoadedTask| Entry::load(task.task, task.head, task.lease, task.relations);
+        let entry = |task: LoadedTask| Entry {
+            data_subject: task.data_subject,
+            ..Entry::load(task.task, task.head, task.lease, task.relations)
+        };
         Self {
             now: loaded.now,
             entries: loaded.tasks.into_iter().map(|(id, task)| (id, entry(task))).collect(),
@@ -193,6 +203,7 @@ impl Batch {
         let event = chain::link(&chain::start(&stream), draft);
         let bytes = event.payload.as_ref().map_or(0, |payload| payload.data.len());
         let task = born(id, tenant, Meta { seq: 1, ts: event.ts, actor: &actor, bytes }, task_spec);
+        let blob = use_of(tools, tenant, id, &body)?;
         let mut entry = Entry {
             task,
             head: chain::head_after(&event),
@@ -200,7 +211,7 @@ impl Batch {
             relations: Relations::default(),
             before: None,
             events: vec![event],
-            rows: Vec::new(),
+            rows: blob.into_iter().collect(),
             input: Some(input),
             data_subject,
             signature: None,
@@ -272,11 +283,13 @@ pub(super) fn append(
     now: Timestamp,
     drafts: Vec<Draft>,
 ) -> Result<(), Refusal> {
+    let (tenant, task) = (entry.task.tenant, entry.task.id);
     let drafts = drafts
         .into_iter()
-        .map(|draft| Ok((data_of(&draft.body)?, draft)))
+        .map(|draft| Ok((data_of(&draft.body)?, use_of(tools, tenant, task, &draft.body)?, draft)))
         .collect::<Result<Vec<_>, Refusal>>()?;
-    for (data, draft) in drafts {
+    for (data, blob, draft) in drafts {
+        entry.rows.extend(blob);
         append_one(tools, entry, now, &draft.actor, &draft.body, data)?;
         if u64::from(entry.task.since_digest) >= tools.digest_every && !entry.task.state.is_terminal() {
             let digest =
@@ -317,6 +330,28 @@ fn append_one(
     entry.head = chain::head_after(&event);
     entry.events.push(event);
     Ok(())
+}
+
+/// That the task names a blob with this event, if it does.
+fn use_of(
+    tools: Tools<'_>,
+    tenant: TenantId,
+    task: TaskId,
+    body: &EventBody,
+) -> Result<Option<Row>, Refusal> {
+    let Some((field, value)) = body.value() else { return Ok(None) };
+    let named = BlobName::of(value).map_err(|error| Refusal::field(field, error.to_string()))?;
+    let Some(named) = named else { return Ok(None) };
+    match tools.blobs.get(&(tenant, named.id.clone())) {
+        Some(row) if blobs::name_of(row) == named => Ok(Some(Row::BlobUse { blob: named.id, tenant, task })),
+        Some(_) => {
+            Err(Refusal::field(field, "names a blob with another hash, size or media type than it has"))
+        }
+        None => Err(Refusal::field(
+            field,
+            format!("names the blob {:?}, which is not there: put it first", named.id),
+        )),
+    }
 }
 
 pub(super) fn data_of(body: &EventBody) -> Result<Json, Refusal> {

@@ -10,6 +10,7 @@ pub mod dispatcher;
 pub mod op;
 mod prepare;
 mod process;
+mod remove;
 mod settle;
 mod submit;
 mod wanted;
@@ -22,6 +23,7 @@ use dispatcher::Dispatcher;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, WriteStore};
+use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
 use everloop_types::limits;
@@ -29,6 +31,7 @@ use everloop_types::random::Random;
 use everloop_types::time::Clock;
 use op::{Answer, Claimed, Op, Reply};
 use prepare::Leased;
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,10 +98,15 @@ impl Handle {
     /// # Errors
     /// As [`Handle::ask`].
     pub async fn write(&self, tenant: TenantId, task: TaskId, write: Write) -> Result<Answer, Refusal> {
-        let tools = Tools { random: &*self.random, key: &self.key, digest_every: self.digest_every };
+        let blobs = HashMap::new();
+        let tools =
+            Tools { random: &*self.random, key: &self.key, digest_every: self.digest_every, blobs: &blobs };
         let prepared = match write.end {
-            Some(_) => self.leased.prepare(tools, task, &write, self.clock.now()).map(Box::new),
-            None => None,
+            // Blobs are looked up by the pipeline.
+            Some(_) if write.values().all(|value| matches!(BlobName::of(value), Ok(None))) => {
+                self.leased.prepare(tools, task, &write, self.clock.now()).map(Box::new)
+            }
+            Some(_) | None => None,
         };
         self.ask(Op::Write { tenant, task, write: Box::new(write), prepared }).await
     }
@@ -245,15 +253,17 @@ impl Pipeline {
             return self.refuse(ops, &error);
         }
         let wanted = self.wanted(&ops);
-        let loaded = match self.parts.writer.load(&wanted, self.parts.clock.now()) {
+        let mut loaded = match self.parts.writer.load(&wanted, self.parts.clock.now()) {
             Ok(loaded) => loaded,
             Err(error) => return self.refuse(ops, &error),
         };
         let ready = loaded.ready.clone();
+        let blobs = std::mem::take(&mut loaded.blobs);
         let mut batch = Batch::new(loaded);
         let key = self.parts.key.clone();
         let random = self.parts.random.clone();
-        let tools = Tools { random: &*random, key: &key, digest_every: self.parts.digest_every };
+        let tools =
+            Tools { random: &*random, key: &key, digest_every: self.parts.digest_every, blobs: &blobs };
         let outcomes: Vec<_> = ops.iter_mut().map(|(op, _)| self.process(&mut batch, tools, op)).collect();
         let claims = self.dispatch(&mut batch, tools, ready);
         self.claimed_any = !claims.is_empty() || !ops.is_empty();

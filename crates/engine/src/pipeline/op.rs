@@ -3,12 +3,14 @@
 use super::prepare::Prepared;
 use crate::machine::attempt::Write;
 use everloop_store::rows::{KeyHash, LeaseRow};
-use everloop_store::work::Row;
+use everloop_store::work::{BlobKey, Row};
+use everloop_types::blob::{BlobName, mentions_blob};
 use everloop_types::error::Refusal;
 use everloop_types::event::{ApprovalDecision, Child, Event, EventBody, Head, LostReason, TaskPatch};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
+use everloop_types::receipt::AnchorClaims;
 use everloop_types::state::State;
 use everloop_types::task::{ForkedFrom, Task, TaskSpec};
 use everloop_types::worker::Worker;
@@ -225,6 +227,26 @@ pub enum Op {
         /// `requested` or `retention`.
         reason: &'static str,
     },
+    /// Payloads of a finished task's events go.
+    Fold {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which one.
+        task: TaskId,
+        /// Numbers of the events, in order.
+        seqs: Vec<u64>,
+    },
+    /// The beginning of a finished task's stream goes.
+    Trim {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which one.
+        task: TaskId,
+        /// The last event that goes.
+        claims: AnchorClaims,
+        /// These claims, signed.
+        anchor: String,
+    },
     /// Leases that nobody renewed in time are lost.
     Expire,
     /// Rows that hang on no stream.
@@ -234,6 +256,33 @@ pub enum Op {
 }
 
 impl Op {
+    /// The blobs that its values name. A value that names one in a wrong way is refused when it is written.
+    pub(super) fn blobs(&self) -> Vec<BlobKey> {
+        let named = |tenant: TenantId, value: &Json| Some((tenant, BlobName::of(value).ok()??.id));
+        match self {
+            Self::Submit(submit) => {
+                let copied = submit.fork.iter().flat_map(|fork| fork.events.iter());
+                let copied = copied.filter(|event| {
+                    event.payload.as_ref().is_some_and(|payload| mentions_blob(&payload.data))
+                });
+                let copied = copied.filter_map(|event| event.body().ok().flatten());
+                let copied = copied.filter_map(|body| named(submit.tenant, body.value()?.1));
+                let input = submit.spec.input.as_ref().and_then(|input| named(submit.tenant, input));
+                copied.chain(input).collect()
+            }
+            Self::Wish { tenant, wish: Wish::Input { data, .. }, .. } => {
+                named(*tenant, data).into_iter().collect()
+            }
+            Self::Wish { tenant, wish: Wish::Decide(answer), .. } => {
+                answer.result.iter().filter_map(|result| named(*tenant, result)).collect()
+            }
+            Self::Write { tenant, write, .. } => {
+                write.values().filter_map(|value| named(*tenant, value)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// About how many bytes it adds to a commit: a guess at its envelope, and the text that a caller or worker has sent.
     pub(super) fn bytes(&self) -> usize {
         const ENVELOPE: usize = 512;

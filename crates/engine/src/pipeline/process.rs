@@ -1,7 +1,6 @@
 //! What a batch does with each command.
 
 use super::Pipeline;
-use super::audit::Audit;
 use super::batch::{Batch, Tools, append, data_of};
 use super::dispatcher::Poll;
 use super::op::{Answer, Op, Wish};
@@ -9,13 +8,11 @@ use crate::machine::{
     attempt, cancel, child, decision, dependency, due, input, lost, pause, project, resume, submit, update,
 };
 use everloop_store::work::Row;
-use everloop_types::error::{Code, Refusal};
-use everloop_types::event::{EventBody, LostReason, TaskDeleted};
+use everloop_types::error::Refusal;
+use everloop_types::event::{EventBody, LostReason};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
-use everloop_types::stream::StreamName;
-use everloop_types::task::ChildPolicy;
 use everloop_types::worker::Worker;
 use everloop_worker::source::AttemptEnd;
 
@@ -30,9 +27,6 @@ pub(super) enum Outcome {
     Audited(TenantId),
     Ready(Answer),
 }
-
-/// Ends that are looked through for one that somebody has not heard of.
-const OUTBOX: usize = 10_000;
 
 fn lose(
     batch: &mut Batch,
@@ -193,44 +187,11 @@ impl Pipeline {
                 Ok(Outcome::Ready(Answer::Done))
             }
             Op::Delete { tenant, task, actor, reason } => {
-                let now = batch.now;
-                let segment = self.audit_segment(*tenant);
-                let entry = batch.entry(*tenant, *task)?;
-                // One that ends in this very batch is not deleted before its end is written: others hear of it from there.
-                if !entry.task.state.is_terminal() || !entry.events.is_empty() {
-                    let detail = format!("task {task} is {} and can't be deleted", entry.task.state);
-                    return Err(Refusal::new(Code::IllegalTransition, detail).hint("cancel it first"));
-                }
-                // With the stream goes what says who has to be told.
-                let cancels = entry.task.spec.policy.children == ChildPolicy::Cancel;
-                let has_parent = entry.task.spec.parent.is_some();
-                let unheard = || -> Result<bool, Refusal> {
-                    let outbox = self.parts.reader.outbox(OUTBOX).map_err(|error| error.refusal())?;
-                    Ok(outbox.len() == OUTBOX || outbox.iter().any(|row| row.task == *task))
-                };
-                if entry.relations.has_dependents
-                    || (entry.relations.has_live_children && cancels)
-                    || (has_parent && unheard()?)
-                {
-                    let detail =
-                        format!("tasks that depend on the end of task {task} are still being told of it");
-                    return Err(
-                        Refusal::new(Code::IllegalTransition, detail).hint("delete it again in a moment")
-                    );
-                }
-                let body = TaskDeleted {
-                    hash: everloop_journal::hex::encode(&entry.head.hash),
-                    last_seq: entry.head.seq,
-                    reason: (*reason).to_owned(),
-                    task: *task,
-                };
-                let row = Row::StreamDelete { tenant: *tenant, task: *task, at: now };
-                let head = batch.streams.get(&StreamName::Audit(*tenant, segment)).copied();
-                let audit = batch.audit.entry(*tenant).or_insert_with(|| Audit::load(*tenant, segment, head));
-                audit.add(tools, now, actor, &body.into(), row)?;
-                // Whoever comes after in this batch finds it gone.
-                batch.entries.remove(task);
-                Ok(Outcome::Audited(*tenant))
+                self.delete(batch, tools, *tenant, *task, actor, reason)
+            }
+            Op::Fold { tenant, task, seqs } => self.fold(batch, tools, *tenant, *task, seqs),
+            Op::Trim { tenant, task, claims, anchor } => {
+                self.trim(batch, tools, *tenant, *task, claims, anchor)
             }
             Op::Expire => {
                 let expired = self.dispatcher.expired(self.parts.clock.monotonic());

@@ -11,6 +11,7 @@ impl Pipeline {
     pub(super) fn wanted(&mut self, ops: &[(Op, Reply)]) -> Wanted {
         let mut wanted = Wanted::default();
         for (op, _) in ops {
+            wanted.blobs.extend(op.blobs());
             match op {
                 Op::Submit(submit) => {
                     wanted.keys.extend(&submit.keys);
@@ -43,8 +44,11 @@ impl Pipeline {
                     });
                     wanted.tasks.extend(held);
                 }
-                Op::Delete { tenant, task, .. } => {
-                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations: true });
+                Op::Delete { tenant, task, .. }
+                | Op::Fold { tenant, task, .. }
+                | Op::Trim { tenant, task, .. } => {
+                    let relations = matches!(op, Op::Delete { .. });
+                    wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
                     wanted.streams.push((*tenant, StreamName::Audit(*tenant, self.audit_segment(*tenant))));
                 }
                 Op::Expire => {

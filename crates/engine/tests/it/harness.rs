@@ -1,6 +1,7 @@
 //! An engine over a store in memory, with a clock that stands still unless it is moved.
 
 use everloop_engine::engine::{Engine, Parts, Threads};
+use everloop_engine::housekeep::Retention;
 use everloop_engine::pipeline::op::{Op, Snapshot, Submit, Wish};
 use everloop_engine::source::EngineSource;
 use everloop_journal::chain::Verifier;
@@ -65,7 +66,22 @@ impl Harness {
         Self::with(store, writer, digest_every)
     }
 
+    /// One that keeps finished tasks so long.
+    pub(crate) fn keeping(store: MemoryStore, retention: Retention) -> Self {
+        let writer = Box::new(store.writer());
+        Self::built(store, writer, 256, retention)
+    }
+
     pub(crate) fn with(store: MemoryStore, writer: Box<dyn WriteStore>, digest_every: u64) -> Self {
+        Self::built(store, writer, digest_every, Retention::default())
+    }
+
+    fn built(
+        store: MemoryStore,
+        writer: Box<dyn WriteStore>,
+        digest_every: u64,
+        retention: Retention,
+    ) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()));
         let (engine, threads) = Engine::start(Parts {
             writer,
@@ -74,7 +90,8 @@ impl Harness {
             random: Arc::new(Seeded::new(1)),
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every,
-            retention: everloop_types::limits::RETENTION,
+            blobs: store.blob(),
+            retention,
         })
         .unwrap();
         let source = EngineSource::remote(engine.clone());

@@ -5,6 +5,8 @@ mod embedded;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod housekeep;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod rebuild;

@@ -175,10 +175,6 @@ fn bodies(events: Vec<Body>) -> Result<Vec<EventBody>, Refusal> {
     let mut errors = Vec::new();
     for (i, event) in events.iter().enumerate() {
         let field = format!("events[{i}]");
-        if event.data.len() > limits::EVENT_DATA_BYTES {
-            let detail = format!("{field} has {} bytes; 256 KiB fit into an event", event.data.len());
-            return Err(Refusal::new(Code::TooLarge, detail).hint("put it into a blob: POST /api/v1/blobs"));
-        }
         if let Some(name) = event.r#type.strip_prefix("custom.")
             && !everloop_types::names::is_custom_event(name)
         {
@@ -187,6 +183,12 @@ fn bodies(events: Vec<Body>) -> Result<Vec<EventBody>, Refusal> {
             continue;
         }
         match event.read() {
+            // Large values go into blobs.
+            Ok(body) if body.value().is_none() && event.data.len() > limits::EVENT_DATA_BYTES => {
+                let detail = format!("{field} has {} bytes; 256 KiB fit into an event", event.data.len());
+                return Err(Refusal::new(Code::TooLarge, detail)
+                    .hint("put what is large into a step's result or a blob"));
+            }
             Ok(body) => read.push(body),
             Err(error) => errors.push(FieldError { field, message: error.to_string() }),
         }

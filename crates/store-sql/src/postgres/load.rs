@@ -49,6 +49,13 @@ pub(super) fn load(session: &mut Session, wanted: &Wanted) -> Result<WorkingSet,
         ];
         calls.push(Call::Run(&sql::LOAD_STREAMS, params));
     }
+    if !wanted.blobs.is_empty() {
+        let params = vec![
+            column(&wanted.blobs, |(tenant, _)| tenant.0.to_vec()),
+            column(&wanted.blobs, |(_, id)| id.clone()),
+        ];
+        calls.push(Call::Run(&sql::LOAD_BLOBS, params));
+    }
     calls.push(Call::Words("COMMIT"));
     let answers = session.pipeline(&calls)?.map_err(|failed| classify(failed.error))?;
     let mut loading = Loading::default();
@@ -95,10 +102,8 @@ impl Loading {
         match statement {
             "NOW" => self.set.now = time(row, 0)?,
             "LOAD_TASKS" => {
-                let (task, head) = (decode::task(row, 0)?, decode::head(row, 1)?);
-                self.set
-                    .tasks
-                    .insert(task.id, LoadedTask { task, head, lease: None, relations: Relations::default() });
+                let loaded = decode::loaded(row, 0)?;
+                self.set.tasks.insert(loaded.task.id, loaded);
             }
             "LOAD_LEASES" => {
                 let lease = decode::lease_row(row)?;
@@ -125,13 +130,16 @@ impl Loading {
                 if let Entry::Vacant(vacant) = self.set.tasks.entry(found.task) {
                     // Behind the row of the queue come the task and its lease, if it has one.
                     let lease =
-                        row.bytes_opt(11)?.map(|_| decode::lease_row(&Behind(row, 11))).transpose()?;
-                    let (task, head) = (decode::task(row, 7)?, decode::head(row, 8)?);
-                    vacant.insert(LoadedTask { task, head, lease, relations: Relations::default() });
+                        row.bytes_opt(12)?.map(|_| decode::lease_row(&Behind(row, 12))).transpose()?;
+                    vacant.insert(LoadedTask { lease, ..decode::loaded(row, 7)? });
                 }
                 if self.ready.insert(found.task) {
                     self.set.ready.push(found);
                 }
+            }
+            "LOAD_BLOBS" => {
+                let blob = decode::blob_row(row)?;
+                self.set.blobs.insert((blob.tenant, blob.id.clone()), blob);
             }
             "LOAD_STREAMS" => drop(self.heads.insert(array(row, 0)?, decode::head(row, 1)?)),
             other => return Err(crate::value::corrupt(format!("an answer to {other}"))),

@@ -1,7 +1,8 @@
 //! Statements of the writer, set-wise, and the reads that differ from SQLite's.
 
 use crate::decode::{
-    dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns,
+    blob_columns, dependency_columns, event_columns, key_columns, lease_columns, loaded_columns,
+    queue_columns,
 };
 use crate::statement::statements;
 
@@ -20,6 +21,10 @@ statements! {
         EXISTS (SELECT 1 FROM task AS c WHERE c.parent = w.id AND c.tenant = w.tenant AND c.ended IS NULL)::int \
         FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id)";
     LOAD_KEYS = concat!("SELECT ", key_columns!(), " FROM task_key WHERE hash = ANY($1::bytea[])");
+    LOAD_BLOBS = concat!(
+        "SELECT ", blob_columns!(), " FROM unnest($1::bytea[], $2::text[]) AS w(tenant, id) \
+        JOIN blob AS b ON b.tenant = w.tenant AND b.id = w.id"
+    );
     LOAD_STREAMS = "WITH w AS (SELECT * FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id)) \
         SELECT s.id, s.head_seq, s.head_hash, s.head_ts FROM w JOIN stream AS s ON s.id = w.id AND s.tenant = w.tenant \
         UNION ALL \
@@ -65,8 +70,8 @@ statements! {
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[]) AS w ON CONFLICT (hash) \
         DO UPDATE SET tenant = excluded.tenant, task = excluded.task, request = excluded.request, \
         deleted_at = excluded.deleted_at";
-    KEY_MOVE = "UPDATE task_key AS k SET task = w.task FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) \
-        AS w(task, hash, giver) WHERE k.hash = w.hash AND k.task = w.giver";
+    KEY_MOVE = "UPDATE task_key AS k SET task = w.task, request = w.request \
+        FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[]) AS w(task, request, hash, giver) WHERE k.hash = w.hash AND k.task = w.giver";
     JOB_PUT = "INSERT INTO job (name, ran_at, upto_at, upto_task) \
         SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT (name) DO UPDATE \
         SET ran_at = excluded.ran_at, upto_at = excluded.upto_at, upto_task = excluded.upto_task";

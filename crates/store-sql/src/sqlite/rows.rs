@@ -24,7 +24,9 @@ pub(super) fn write(
             let deleted_at = key.deleted_at.map(|at| at.as_micros());
             run.execute(&sql::KEY_PUT, params![key.hash, key.tenant.0, key.task.0, key.request, deleted_at])
         }
-        Row::KeyMove { hash, from, to } => run.execute(&sql::KEY_MOVE, params![to.0, hash, from.0]),
+        Row::KeyMove { hash, from, to, request } => {
+            run.execute(&sql::KEY_MOVE, params![to.0, request, hash, from.0])
+        }
         Row::QueuePut(row) => {
             needs_task(run, of, row.tenant, row.task, "queue")?;
             queue_put(run, row)

@@ -1,7 +1,8 @@
 //! Statements of the writer, and the reads that differ from PostgreSQL's.
 
 use crate::decode::{
-    dependency_columns, event_columns, key_columns, lease_columns, loaded_columns, queue_columns,
+    blob_columns, dependency_columns, event_columns, key_columns, lease_columns, loaded_columns,
+    queue_columns,
 };
 use crate::statement::statements;
 
@@ -18,6 +19,7 @@ statements! {
     LOAD_DEPENDENT = "SELECT 1 FROM dependency WHERE prerequisite = $1 LIMIT 1";
     LOAD_CHILD = "SELECT 1 FROM task WHERE parent = $1 AND tenant = $2 AND ended IS NULL LIMIT 1";
     LOAD_KEY = concat!("SELECT ", key_columns!(), " FROM task_key WHERE hash = $1");
+    LOAD_BLOB = concat!("SELECT ", blob_columns!(), " FROM blob AS b WHERE b.tenant = $1 AND b.id = $2");
     LOAD_STREAM = "SELECT head_seq, head_hash, head_ts FROM stream WHERE id = $1 AND tenant = $2";
     /// The next tenant of a lane: one step of a loose scan.
     READY_TENANT = "SELECT tenant FROM queue WHERE lane = $1 AND tenant > $2 ORDER BY tenant LIMIT 1";
@@ -70,7 +72,7 @@ statements! {
     TENANT_PUT = "REPLACE INTO tenant (id, name, secret, created_at) VALUES ($1, $2, $3, $4)";
     SIGNING_KEY_PUT = "REPLACE INTO signing_key (kid, public, created_at) VALUES ($1, $2, $3)";
     KEY_PUT = "REPLACE INTO task_key (hash, tenant, task, request, deleted_at) VALUES ($1, $2, $3, $4, $5)";
-    KEY_MOVE = "UPDATE task_key SET task = $1 WHERE hash = $2 AND task = $3";
+    KEY_MOVE = "UPDATE task_key SET task = $1, request = $2 WHERE hash = $3 AND task = $4";
     JOB_PUT = "REPLACE INTO job (name, ran_at, upto_at, upto_task) VALUES ($1, $2, $3, $4)";
     JOB_DELETE = "DELETE FROM job WHERE name = $1";
     INSTALLATION_PUT = "UPDATE installation SET id = $1, epoch = $2, created_at = $3";

@@ -140,6 +140,11 @@ fn load(run: &mut Run<'_>, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet
             vacant.insert(loaded);
         }
     }
+    for (tenant, id) in &wanted.blobs {
+        if let Some(blob) = run.one(&sql::LOAD_BLOB, params![tenant.0, id], decode::blob_row)? {
+            set.blobs.insert((blob.tenant, blob.id.clone()), blob);
+        }
+    }
     for (tenant, stream) in &wanted.streams {
         let head = match stream.task() {
             Some(task) => run.one(&sql::LOAD_TASK, params![tenant.0, task.0], |row| decode::head(row, 1))?,
@@ -155,9 +160,7 @@ fn load(run: &mut Run<'_>, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet
 
 fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>, StoreError> {
     let (tenant, id) = (want.tenant.0, want.task.0);
-    let found =
-        run.one(&sql::LOAD_TASK, [tenant, id], |row| Ok((decode::task(row, 0)?, decode::head(row, 1)?)))?;
-    let Some((task, head)) = found else {
+    let Some(loaded) = run.one(&sql::LOAD_TASK, [tenant, id], |row| decode::loaded(row, 0))? else {
         return Ok(None);
     };
     let lease = run.one(&sql::LOAD_LEASE, [id], decode::lease_row)?;
@@ -170,7 +173,7 @@ fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>,
         relations.has_dependents = run.exists(&sql::LOAD_DEPENDENT, [id])?;
         relations.has_live_children = run.exists(&sql::LOAD_CHILD, [id, tenant])?;
     }
-    Ok(Some(LoadedTask { task, head, lease, relations }))
+    Ok(Some(LoadedTask { lease, relations, ..loaded }))
 }
 
 fn load_ready(

@@ -89,9 +89,9 @@ impl State {
                 self.keys.insert(key.hash, key.clone());
                 1
             }
-            Row::KeyMove { hash, from, to } => match self.keys.get_mut(hash) {
+            Row::KeyMove { hash, from, to, request } => match self.keys.get_mut(hash) {
                 Some(key) if key.task == *from => {
-                    key.task = *to;
+                    (key.task, key.request) = (*to, *request);
                     1
                 }
                 Some(_) | None => 0,

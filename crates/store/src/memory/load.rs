@@ -33,6 +33,8 @@ impl State {
             }
         }
         set.ready = ready.into_values().collect();
+        set.blobs =
+            wanted.blobs.iter().filter_map(|key| Some((key.clone(), self.blobs.get(key)?.clone()))).collect();
         set.streams = wanted
             .streams
             .iter()
@@ -47,6 +49,7 @@ impl State {
         Some(LoadedTask {
             task: row.task,
             head: row.head,
+            data_subject: row.data_subject,
             lease: self.leases.get(&want.task).cloned(),
             relations,
         })

@@ -3,7 +3,7 @@
 use super::fixtures::{OURS, THEIRS, World, rows, streams};
 use super::harness::{Harness, all_rows};
 use crate::rows::{BlobRow, Installation, JobRow, KeyRow, SigningKeyRow};
-use crate::work::Row;
+use crate::work::{Row, Wanted};
 use everloop_types::id::InstallationId;
 use everloop_types::state::State;
 use everloop_types::time::Timestamp;
@@ -86,6 +86,9 @@ pub fn unused_blobs_are_found_and_used_ones_stay(mut h: Harness) {
         assert_eq!(blob(&h, one).as_ref(), Some(one));
     }
     assert_eq!(h.reader.blob(THEIRS, &blobs[1].id).unwrap(), None);
+    let keys = [OURS, THEIRS].map(|tenant| (tenant, blobs[1].id.clone()));
+    let set = h.load(&Wanted { blobs: keys.to_vec(), ..Wanted::default() }).unwrap();
+    assert_eq!(set.blobs, [(keys[0].clone(), blobs[1].clone())].into());
     let unused = |h: &Harness, at| {
         let mut found = h.reader.blobs_unused(at, 9).unwrap();
         found.sort_by_key(|blob| blob.put_at);
@@ -149,12 +152,13 @@ pub fn keys_move_from_task_to_task(mut h: Harness) {
     let (mut old, mut new) = (world.task(OURS), world.task(OURS));
     let key = old.key("k");
     h.commit(&streams(vec![old.submit(world, vec![Row::KeyNew(key.clone())])])).unwrap();
-    let moved = |from, to| Row::KeyMove { hash: key.hash, from, to };
+    let request = [9; 16];
+    let moved = |from, to| Row::KeyMove { hash: key.hash, from, to, request };
     let moves = [moved(new.id(), old.id()), moved(old.id(), new.id())];
     h.commit(&streams(vec![new.submit(world, moves[1..].to_vec())])).unwrap();
     h.commit(&rows(vec![moved(old.id(), old.id())])).unwrap();
     let found = h.reader.key(&key.hash).unwrap().unwrap();
-    assert_eq!(found, KeyRow { task: new.id(), ..key });
+    assert_eq!(found, KeyRow { task: new.id(), request, ..key });
     // It goes with the task that has it now.
     let gone = |task| Row::StreamDelete { tenant: OURS, task, at: world.now };
     h.commit(&rows(vec![gone(old.id())])).unwrap();

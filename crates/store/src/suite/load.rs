@@ -18,13 +18,18 @@ pub fn missing_things_are_absent(mut h: Harness) {
         keys: vec![key_hash(OURS, "k")],
         ready: vec![ReadyQuery { lane: world.task(OURS).lane().id(), per_tenant: 10, full: Vec::new() }],
         streams: vec![(OURS, StreamName::Audit(OURS, 1))],
+        blobs: vec![(OURS, "0f".repeat(32))],
     };
     let own_clock = h.own_clock;
     let now = Timestamp::from_micros(1_234_567_890_123_456);
     for wanted in [wanted, Wanted::default()] {
         let set = h.writer.load(&wanted, now).unwrap();
         assert!(
-            set.tasks.is_empty() && set.keys.is_empty() && set.ready.is_empty() && set.streams.is_empty()
+            set.tasks.is_empty()
+                && set.keys.is_empty()
+                && set.ready.is_empty()
+                && set.streams.is_empty()
+                && set.blobs.is_empty()
         );
         if own_clock {
             assert!(set.now > now, "{}", set.now);
@@ -67,6 +72,7 @@ pub fn tasks_come_with_head_and_lease(mut h: Harness) {
         keys: vec![key.hash, key_hash(THEIRS, "k"), key.hash],
         ready: Vec::new(),
         streams: vec![audit, audit],
+        ..Wanted::default()
     };
     let set = h.load(&wanted).unwrap();
     assert_eq!(set.tasks.keys().copied().collect::<Vec<_>>(), [a.id()]);

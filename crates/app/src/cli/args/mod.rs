@@ -132,6 +132,12 @@ pub(crate) struct ServerArgs {
     /// Days for which finished tasks are kept [default: 30]
     #[arg(long, value_name = "DAYS")]
     pub(crate) retention_days: Option<String>,
+    /// Days for which the events of finished tasks are kept, but for the last one [default: as long as the task]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) retention_event_days: Option<String>,
+    /// Days for which what the logs of finished tasks say is kept [default: 14]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) retention_log_days: Option<String>,
     /// Events between two digests of a stream [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) digest_every: Option<String>,
@@ -290,6 +296,8 @@ impl ServerArgs {
         say("workers", &self.workers);
         say("log_format", &self.log_format);
         say("retention_days", &self.retention_days);
+        say("retention_event_days", &self.retention_event_days);
+        say("retention_log_days", &self.retention_log_days);
         say("digest_every", &self.digest_every);
         flags
     }

@@ -351,6 +351,7 @@ impl Model {
             streams: [OURS, THEIRS]
                 .map(|tenant| (tenant, StreamName::Audit(OURS, 1 + dice.below(3) as u32)))
                 .to_vec(),
+            blobs: dice.pick(&self.blobs).map(|blob| (blob.tenant, blob.id.clone())).into_iter().collect(),
         }
     }
 

@@ -113,6 +113,7 @@ pub(super) fn loaded(h: &mut Harness, wanted: &Wanted) -> Vec<String> {
     lines(&mut out, "key", set.keys.values());
     lines(&mut out, "ready", &set.ready);
     lines(&mut out, "stream", &set.streams);
+    lines(&mut out, "blob", set.blobs.values());
     out.sort();
     out
 }
