@@ -89,6 +89,7 @@ pub(crate) fn run(time: Duration, concurrency: usize) -> anyhow::Result<Row> {
                             request: [1; 16],
                             trace: None,
                             fork: None,
+                            takes_key_of: None,
                         };
                         engine.submit(submit).await?;
                         subscription.finished().await;

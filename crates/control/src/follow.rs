@@ -68,8 +68,16 @@ pub enum Followed {
 
 /// Follows one stream. Dropping it frees its place.
 pub struct Following {
-    notice: Option<Followed>,
+    control: Control,
+    tenant: TenantId,
+    stream: StreamName,
+    /// What comes before anything that is read.
+    first: Option<Followed>,
+    /// Events behind some that are not kept any more: they come after the word about those.
+    behind: Option<Vec<Arc<Event>>>,
     follower: Follower,
+    /// Number of the last event that was given or told of.
+    at: u64,
     over: bool,
 }
 
@@ -79,26 +87,49 @@ impl Following {
     /// # Errors
     /// If the store can't be read; calling again goes on from the same point.
     pub async fn next(&mut self) -> Result<Followed, Refusal> {
-        if let Some(notice) = self.notice.take() {
-            return Ok(notice);
+        if let Some(first) = self.first.take() {
+            return Ok(first);
         }
         if self.over {
             return Ok(Followed::End);
         }
-        match self.follower.next().await {
-            Ok(Step::Events(events)) => Ok(Followed::Events(events)),
-            Ok(Step::Frame(frame)) => Ok(Followed::Frame { kind: frame.kind, data: frame.data }),
-            Ok(Step::End) => Ok(Followed::End),
-            Err(error) => {
-                tracing::error!(%error, "a follower could not read");
-                Err(error.refusal())
+        if self.behind.is_none() {
+            match self.follower.next().await {
+                Ok(Step::Events(events)) => self.behind = Some(events),
+                Ok(Step::Frame(frame)) => return Ok(Followed::Frame { kind: frame.kind, data: frame.data }),
+                Ok(Step::End) => return Ok(Followed::End),
+                Err(error) => {
+                    tracing::error!(%error, "a follower could not read");
+                    return Err(error.refusal());
+                }
             }
         }
+        let first = self.behind.as_ref().and_then(|events| events.first()).map_or(0, |event| event.seq);
+        if first > self.at + 1 {
+            return self.compacted(first - 1).await;
+        }
+        let events = self.behind.take().unwrap_or_default();
+        self.at = events.last().map_or(self.at, |event| event.seq);
+        Ok(Followed::Events(events))
     }
 
-    /// Number of the last event that was given.
+    /// Tells of events up to a number that are not kept any more, however the follower came to miss them.
+    async fn compacted(&mut self, upto: u64) -> Result<Followed, Refusal> {
+        let (tenant, stream) = (self.tenant, self.stream);
+        let anchor = self.control.engine().read(move |store| store.anchor(tenant, stream)).await?;
+        let anchor = anchor.map(|(_, jws)| format!("\"anchor\":\"{jws}\",")).unwrap_or_default();
+        let data = format!(
+            "{{{anchor}\"first_seq\":{},\"last_seq\":{upto},\"summary\":\"{} events are not kept any more\"}}",
+            self.at + 1,
+            upto - self.at
+        );
+        self.at = upto;
+        Ok(notice("stream.compacted", data, upto))
+    }
+
+    /// Number of the last event that was given or told of.
     pub fn position(&self) -> u64 {
-        self.follower.position()
+        self.at
     }
 }
 
@@ -171,32 +202,30 @@ impl Control {
             .engine()
             .read(move |store| {
                 let Some(row) = store.task(tenant, id)? else { return Ok(None) };
-                let anchor = if after < row.head.seq { store.anchor(tenant, stream)? } else { None };
-                Ok(Some((row.head.seq, row.task.state.is_terminal(), anchor)))
+                Ok(Some((row.head.seq, row.task.state.is_terminal())))
             })
             .await?;
-        let (last, ended, anchor) = found.ok_or_else(|| no_task(id))?;
+        let (last, ended) = found.ok_or_else(|| no_task(id))?;
         if ended && after == last {
             return Ok(None);
         }
-        let following = |notice, after, over| {
-            Some(Following { notice, follower: self.engine().follow(tenant, stream, after), over })
+        let following = |first, at, over| {
+            Some(Following {
+                control: self.clone(),
+                tenant,
+                stream,
+                first,
+                behind: None,
+                follower: self.engine().follow(tenant, stream, at),
+                at,
+                over,
+            })
         };
         if after > last {
             let data = format!("{{\"asked\":{after},\"last_seq\":{last}}}");
             return Ok(following(Some(notice("stream.reset", data, last)), last, ended));
         }
-        Ok(match anchor.filter(|(seq, _)| *seq > after) {
-            Some((seq, jws)) => {
-                let first = after + 1;
-                let data = format!(
-                    "{{\"anchor\":\"{jws}\",\"first_seq\":{first},\"last_seq\":{seq},\"summary\":\"{} events are not kept any more\"}}",
-                    seq - after
-                );
-                following(Some(notice("stream.compacted", data, seq)), seq, false)
-            }
-            None => following(None, after, false),
-        })
+        Ok(following(None, after, false))
     }
 
     /// Reads the events of many streams after a cursor: from the beginning without one, or from `now`.

@@ -62,7 +62,7 @@ impl Control {
             }
             (None, None) => row.head.seq,
         };
-        self.fork_at(caller, &row, events, upto, plan).await
+        self.fork_at(caller, &row, events, upto, plan, None).await
     }
 
     /// Redrives a task that failed or was cancelled: forks it with everything that succeeded.
@@ -87,7 +87,10 @@ impl Control {
             }
         }
         let upto = before_last_failures(&events).unwrap_or(row.head.seq);
-        self.fork_at(caller, &row, events, upto, plan).await
+        // It does the same work again: under the same key, and its steps show the outside the same ones.
+        let keys_of = row.task.forked_from.as_ref().and_then(|from| from.keys_of).unwrap_or(id);
+        let plan = ForkPlan { key: plan.key.or_else(|| row.task.spec.key.clone()), ..plan };
+        self.fork_at(caller, &row, events, upto, plan, Some(keys_of)).await
     }
 
     async fn fork_at(
@@ -97,6 +100,7 @@ impl Control {
         events: Vec<Event>,
         upto: u64,
         plan: ForkPlan,
+        keys_of: Option<TaskId>,
     ) -> Result<Submitted, Refusal> {
         let source = row.task.id;
         let Some(last) = events.iter().find(|event| event.seq == upto) else {
@@ -110,7 +114,7 @@ impl Control {
             let detail = format!("the input of task {source} is not kept any more");
             return Err(Refusal::new(Code::IllegalTransition, detail).hint("submit a new task with an input"));
         };
-        let from = ForkedFrom { hash: hex::encode(&last.hash), task: source, upto_seq: upto };
+        let from = ForkedFrom { hash: hex::encode(&last.hash), keys_of, task: source, upto_seq: upto };
         let spec = TaskSpec {
             key: plan.key,
             input: plan.input.or(original),
@@ -137,7 +141,9 @@ impl Control {
         };
         let fork = Fork { from, events: Arc::new(events) };
         let id = TaskId(self.new_id());
-        self.submit_as(caller, id, new, Some(fork), None).await
+        let mut submit = self.prepare(caller, id, new, Some(fork)).await?;
+        submit.takes_key_of = row.task.state.is_terminal().then_some(source);
+        self.enter(caller, submit, None).await
     }
 
     /// A task and all of its events.

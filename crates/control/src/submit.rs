@@ -52,23 +52,12 @@ impl Control {
         wait: Option<Duration>,
     ) -> Result<Submitted, Refusal> {
         let id = TaskId(self.engine().new_id());
-        self.submit_as(caller, id, new, None, wait).await
-    }
-
-    pub(crate) async fn submit_as(
-        &self,
-        caller: &Caller,
-        id: TaskId,
-        new: NewTask,
-        fork: Option<Fork>,
-        wait: Option<Duration>,
-    ) -> Result<Submitted, Refusal> {
-        let submit = self.prepare(caller, id, new, fork).await?;
+        let submit = self.prepare(caller, id, new, None).await?;
         self.enter(caller, submit, wait).await
     }
 
     /// Everything that is checked before the engine is asked.
-    async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         caller: &Caller,
         id: TaskId,
@@ -90,10 +79,30 @@ impl Control {
             request,
             trace: new.trace,
             fork,
+            takes_key_of: None,
         })
     }
 
-    async fn enter(
+    pub(crate) async fn enter(
+        &self,
+        caller: &Caller,
+        submit: Submit,
+        wait: Option<Duration>,
+    ) -> Result<Submitted, Refusal> {
+        let key = submit.spec.key.clone();
+        let until = self.monotonic() + wait.unwrap_or_default();
+        let submitted = self.wait_there(caller, submit, wait).await?;
+        match key.filter(|_| wait.is_some()) {
+            Some(key) => {
+                let task = self.wait_on(caller, submitted.task, &key, until).await?;
+                Ok(Submitted { task, ..submitted })
+            }
+            None => Ok(submitted),
+        }
+    }
+
+    /// Waits for the end of the task itself.
+    async fn wait_there(
         &self,
         caller: &Caller,
         submit: Submit,

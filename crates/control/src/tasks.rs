@@ -179,6 +179,38 @@ impl Control {
         Ok(shown)
     }
 
+    /// Waits for the end of what an id or a key names, at most so long. A key may pass on to a task that goes on for the one
+    /// it stood for: then that one is waited for.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn wait_for(&self, caller: &Caller, name: &str, wait: Duration) -> Result<Shown, Refusal> {
+        let until = self.monotonic() + wait;
+        let id = self.resolve(caller.tenant, name).await?;
+        let shown = self.wait(caller, id, wait).await?;
+        match name.strip_prefix("key:") {
+            Some(key) => self.wait_on(caller, shown, key, until).await,
+            None => Ok(shown),
+        }
+    }
+
+    /// Waits on by key, as long as the task that has ended has passed it on.
+    pub(crate) async fn wait_on(
+        &self,
+        caller: &Caller,
+        mut shown: Shown,
+        key: &str,
+        until: Duration,
+    ) -> Result<Shown, Refusal> {
+        while let Some(next) = shown.task().continued_as {
+            if self.resolve(caller.tenant, &format!("key:{key}")).await? == shown.task().id {
+                break;
+            }
+            shown = self.wait(caller, next, until.saturating_sub(self.monotonic())).await?;
+        }
+        Ok(shown)
+    }
+
     /// The record alone.
     pub(crate) async fn row(&self, caller: &Caller, id: TaskId) -> Result<TaskRow, Refusal> {
         let tenant = caller.tenant;

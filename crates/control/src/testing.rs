@@ -6,6 +6,7 @@
 
 use crate::control::{Control, Options, Parts};
 use everloop_engine::engine::{self, Engine, Threads};
+use everloop_engine::housekeep::Retention;
 use everloop_engine::source::EngineSource;
 use everloop_journal::digest;
 use everloop_journal::keys::SigningKey;
@@ -44,6 +45,9 @@ pub struct Bench {
     pub threads: Threads,
 }
 
+/// How long events of finished tasks are kept here.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(20 * 24 * 3600);
+
 impl Bench {
     /// A new database with a control over it.
     ///
@@ -64,7 +68,7 @@ impl Bench {
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every: limits::DIGEST_EVERY,
             blobs: store.blob(),
-            retention: Default::default(),
+            retention: Retention { events: Some(EVENTS_KEPT), ..Retention::default() },
         })
         .map_err(|error| error.refusal())?;
         let parts = Parts { engine: engine.clone(), executors: Registry::default(), options };

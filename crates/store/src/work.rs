@@ -163,8 +163,8 @@ pub enum Row {
         from: TaskId,
         /// The one that takes it over.
         to: TaskId,
-        /// Digest of the request that made the one that takes it over.
-        request: KeyHash,
+        /// Digest of the request that made the one that takes it over; none where the first request stands for it, too.
+        request: Option<KeyHash>,
     },
     /// The task can be claimed.
     QueuePut(QueueRow),

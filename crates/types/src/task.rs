@@ -242,6 +242,9 @@ pub struct Usage {
 pub struct ForkedFrom {
     /// Hash of the source's event `upto_seq`.
     pub hash: String,
+    /// The task whose idempotency keys the steps keep: a redrive does the source's work again. Its own where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_of: Option<TaskId>,
     /// The source.
     pub task: TaskId,
     /// The last event of the source whose steps were kept.

@@ -55,6 +55,17 @@ pub struct Assignment {
     pub journal: Vec<JournalEntry>,
 }
 
+impl Assignment {
+    /// The task whose idempotency keys its steps have: itself, unless it is redriven.
+    pub fn keys_of(&self) -> TaskId {
+        let forked = self.journal.iter().find_map(|entry| match &entry.body {
+            EventBody::Forked(forked) => forked.from.keys_of,
+            _ => None,
+        });
+        forked.unwrap_or(self.task)
+    }
+}
+
 /// An event of the task's past that a replay needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
@@ -68,7 +79,8 @@ pub struct JournalEntry {
 pub fn is_journal(kind: &str) -> bool {
     matches!(
         kind,
-        "step.started"
+        "task.forked"
+            | "step.started"
             | "step.completed"
             | "step.failed"
             | "task.waiting"

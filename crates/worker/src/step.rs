@@ -73,7 +73,7 @@ impl<'a> Step<'a> {
 
     /// The key that makes the effect of this step happen once where it is made: the same for every try and attempt.
     pub fn idempotency_key(&self) -> String {
-        everloop_journal::digest::step_idempotency_key(self.context.assignment().task, &self.key)
+        everloop_journal::digest::step_idempotency_key(self.context.assignment().keys_of(), &self.key)
     }
 
     /// Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins.

@@ -230,6 +230,8 @@ pub struct Usage {
 pub struct ForkedFrom {
     /// Hash of the source's event `upto_seq`.
     pub hash: String,
+    /// The task whose idempotency keys the steps keep, where the fork is a redrive.
+    pub keys_of: Option<TaskId>,
     /// The source.
     pub task: TaskId,
     /// The last event of the source whose steps were kept.

@@ -49,6 +49,8 @@ pub struct Submit {
     pub trace: Option<String>,
     /// Where it is forked from, with the source's events.
     pub fork: Option<Fork>,
+    /// The finished task that gives up its key to this one.
+    pub takes_key_of: Option<TaskId>,
 }
 
 /// The source of a fork.

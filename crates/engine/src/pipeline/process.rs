@@ -112,6 +112,7 @@ impl Pipeline {
                 if let Some(AttemptEnd::ContinuedAs { input }) = end
                     && entry.task.continued_as == Some(successor)
                 {
+                    let (spec_key, data_subject) = (entry.task.spec.key.clone(), entry.data_subject.clone());
                     let spec = everloop_types::task::TaskSpec {
                         input: Some(input),
                         continues: Some(*task),
@@ -121,7 +122,11 @@ impl Pipeline {
                     };
                     let created =
                         submit::decide(successor, *tenant, &actor, spec, now, &|_| Some(State::Running))?;
-                    batch.create(tools, successor, *tenant, None, None, created.events)?;
+                    let key = spec_key.map(|key| everloop_journal::digest::key_hash(*tenant, "key", &key));
+                    let entry =
+                        batch.create(tools, successor, *tenant, data_subject, None, created.events)?;
+                    let moved = |hash| Row::KeyMove { hash, from: *task, to: successor, request: None };
+                    entry.rows.extend(key.map(moved));
                 }
                 Ok(Outcome::Task(*task))
             }

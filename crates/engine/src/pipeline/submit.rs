@@ -23,6 +23,9 @@ impl Pipeline {
                 return Err(Refusal::new(Code::TaskDeleted, detail)
                     .hint("use another key; this one is free 30 days after the deletion"));
             }
+            if Some(row.task) == submit.takes_key_of {
+                continue;
+            }
             if row.request != submit.request {
                 let detail =
                     format!("the key stands for task {}, which was submitted with another request", row.task);
@@ -56,6 +59,12 @@ impl Pipeline {
             let prefix = fork::prefix(&submit.actor, source.from.clone(), &source.events);
             events.splice(1..1, prefix);
         }
+        let key_row = |key: &KeyRow| match batch.keys.get(&key.hash) {
+            Some(taken) => {
+                Row::KeyMove { hash: key.hash, from: taken.task, to: key.task, request: Some(key.request) }
+            }
+            None => Row::KeyNew(key.clone()),
+        };
         let keys: Vec<_> = submit
             .keys
             .iter()
@@ -67,6 +76,7 @@ impl Pipeline {
                 deleted_at: None,
             })
             .collect();
+        let key_rows: Vec<_> = keys.iter().map(key_row).collect();
         let entry = batch.create(
             tools,
             submit.id,
@@ -77,7 +87,7 @@ impl Pipeline {
         )?;
         entry.relations.prerequisites.clone_from(&decided.prerequisites);
         entry.rows.extend(decided.prerequisites.into_iter().map(Row::DependencyPut));
-        entry.rows.extend(keys.iter().cloned().map(Row::KeyNew));
+        entry.rows.extend(key_rows);
         batch.keys.extend(keys.into_iter().map(|row| (row.hash, row)));
         // A prerequisite of this batch learns that somebody waits for it.
         let prerequisites: Vec<_> = submit.spec.depends_on.iter().map(|on| on.task).collect();

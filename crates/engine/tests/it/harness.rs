@@ -119,6 +119,7 @@ impl Harness {
             request: [key.map_or(0, |(_, request)| request); 16],
             trace: None,
             fork: None,
+            takes_key_of: None,
         };
         self.engine.submit(submit).await.map(|(snapshot, _)| snapshot)
     }

@@ -150,7 +150,7 @@ fn full() -> Vec<EventBody> {
         RetryScheduled { at, error: task_error() }.into(),
         LeaseLost { attempt: 1, reason: LostReason::HandedBack }.into(),
         Child { state: State::Failed, step: o(), task }.into(),
-        Forked { from: ForkedFrom { hash: s(), task, upto_seq: u64::MAX } }.into(),
+        Forked { from: ForkedFrom { hash: s(), keys_of: Some(task), task, upto_seq: u64::MAX } }.into(),
         Completed { continued_as: Some(task), result: json(), unconsumed: vec![s(), s()] }.into(),
         Failed { error: task_error(), unconsumed: vec![s()] }.into(),
         Digest { hash: s(), upto_seq: u64::MAX }.into(),

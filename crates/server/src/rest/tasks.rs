@@ -154,8 +154,7 @@ pub(super) fn tagged(shown: Shown) -> Result<Response, crate::answer::Fail> {
 async fn get(mut call: Call) -> Answer {
     let wait = call.query.wait();
     call.no_more_query()?;
-    let id = call.task().await?;
-    let shown = call.control().wait(&call.caller, id, wait.unwrap_or_default()).await?;
+    let shown = call.control().wait_for(&call.caller, call.part("id"), wait.unwrap_or_default()).await?;
     let tag = tag(&shown);
     let known = call.header(IF_NONE_MATCH.as_str())?;
     if known.is_some_and(|known| {

@@ -136,11 +136,34 @@ async fn a_failed_task_is_a_dead_letter_and_is_redriven_by_a_fork() {
         .post(&format!("/api/v1/tasks/{id}/fork"), &json!({"upto_seq": 1000}))
         .await
         .problem(400, "invalid_request");
+    redriven_tasks_do_the_same_work_again(&server).await;
     let good = server.done(json!({})).await;
     server
         .post(&format!("/api/v1/dead-letters/{}/redrive", good["id"].as_str().unwrap()), &json!({}))
         .await
         .problem(409, "illegal_transition");
+}
+
+/// Under the key of the first, which is then no longer the first one's; a repeated request is the same redrive.
+async fn redriven_tasks_do_the_same_work_again(server: &Server) {
+    let error = json!({"class": "validation", "code": "bad_input", "message": "no"});
+    let body = json!({"kind": "mock", "key": "work", "input": {"fail": error}});
+    let first = server.post("/api/v1/tasks?wait=20s", &body).await.expect(201);
+    let redrive = |id: &serde_json::Value| format!("/api/v1/dead-letters/{}/redrive", id.as_str().unwrap());
+    let second = server.call("POST", &redrive(&first["id"]), &[], b"").await.expect(201);
+    assert_eq!((&second["key"], &second["forked_from"]["keys_of"]), (&json!("work"), &first["id"]));
+    assert_eq!(server.call("POST", &redrive(&first["id"]), &[], b"").await.expect(200)["id"], second["id"]);
+    server.until(second["id"].as_str().unwrap(), "failed").await;
+    let third = server.call("POST", &redrive(&second["id"]), &[], b"").await.expect(201);
+    assert_eq!(third["forked_from"]["keys_of"], first["id"]);
+    assert_eq!(server.get("/api/v1/tasks/key:work").await.expect(200)["id"], third["id"]);
+    server.call("POST", &redrive(&first["id"]), &[], b"").await.problem(409, "idempotency_conflict");
+    let mine = json!({"key": "work"});
+    let path = |id: &serde_json::Value| format!("/api/v1/tasks/{}/fork", id.as_str().unwrap());
+    server.post(&path(&first["id"]), &mine).await.problem(409, "idempotency_conflict");
+    server.until(third["id"].as_str().unwrap(), "failed").await;
+    let fork = server.post(&path(&third["id"]), &mine).await.expect(201);
+    assert_eq!((&fork["key"], fork["forked_from"].get("keys_of")), (&json!("work"), None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,4 +27,6 @@ mod streams;
 #[cfg(test)]
 mod submit;
 #[cfg(test)]
+mod trimmed;
+#[cfg(test)]
 mod websocket;

@@ -163,6 +163,34 @@ async fn attempts_end_in_every_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_passes_on_to_the_task_that_goes_on_and_so_does_waiting_by_it() {
+    let server = Server::start_idle().await;
+    let worker = Worker::register(&server, "one").await;
+    let body =
+        json!({"kind": "render", "requires": ["gpu"], "key": "long", "input": 1, "data_subject": "ann"});
+    let first = server.post("/api/v1/tasks", &body).await.expect(201);
+    let work = async {
+        let held = worker.claim(1).await["assignments"][0].clone();
+        worker.send(&held, "finish", json!({"batch": 1, "continue_as": 2})).await.expect(204);
+        let held = worker.claim(2).await["assignments"][0].clone();
+        worker.send(&held, "finish", json!({"batch": 1, "result": "end"})).await.expect(204);
+    };
+    let (by_id, by_key) = (
+        format!("/api/v1/tasks/{}?wait=20s", first["id"].as_str().unwrap()),
+        "/api/v1/tasks/key:long?wait=20s",
+    );
+    let submit = "/api/v1/tasks?wait=20s";
+    let (by_id, by_key, again, ()) =
+        tokio::join!(server.get(&by_id), server.get(by_key), server.post(submit, &body), work);
+    assert_eq!(by_id.expect(200)["id"], first["id"]);
+    let by_key = by_key.expect(200);
+    assert_eq!((&by_key["result"], &by_key["continues"]), (&json!("end"), &first["id"]));
+    assert_eq!((&by_key["key"], &by_key["data_subject"]), (&json!("long"), &json!("ann")));
+    assert_eq!(again.expect(200)["id"], by_key["id"]);
+    assert_eq!(server.post(submit, &body).await.expect(200)["id"], by_key["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_worker_gets_wrong_is_refused() {
     let server = Server::start_idle().await;
     for (spec, field) in [

@@ -14,7 +14,7 @@ fn fields(problem: &Value) -> Vec<&str> {
 async fn bad_bodies_are_refused_with_the_field_and_the_remedy() {
     let server = Server::start_idle().await;
     let deep = format!("{{\"kind\":\"mock\",\"input\":{}{}}}", "[".repeat(70), "]".repeat(70));
-    let large = format!("{{\"kind\":\"mock\",\"input\":\"{}\"}}", "x".repeat(257 * 1024));
+    let large = format!("{{\"kind\":\"mock\",\"metadata\":\"{}\"}}", "x".repeat(257 * 1024));
     let long_key = format!("{{\"kind\":\"mock\",\"key\":\"{}\"}}", "k".repeat(201));
     let cases: Vec<(&[u8], u16, &str, &str)> = vec![
         (b"{", 400, "not_canonical", "$"),
@@ -75,7 +75,7 @@ async fn bad_bodies_are_refused_with_the_field_and_the_remedy() {
             "depends_on[0].task",
         ),
         (br#"{"kind":"mokc"}"#, 400, "unknown_kind", "kind"),
-        (large.as_bytes(), 413, "too_large", "input"),
+        (large.as_bytes(), 413, "too_large", "metadata"),
     ];
     for (body, status, code, field) in cases {
         let shown = String::from_utf8_lossy(&body[..body.len().min(80)]);

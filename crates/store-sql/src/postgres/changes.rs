@@ -29,7 +29,7 @@ pub(super) struct Changes<'a> {
     blobs: BTreeMap<(TenantId, &'a str), Option<&'a BlobRow>>,
     blob_uses: BTreeSet<(TenantId, &'a str, TaskId)>,
     keys: BTreeMap<KeyHash, &'a KeyRow>,
-    moved_keys: BTreeMap<KeyHash, (TaskId, TaskId, &'a KeyHash)>,
+    moved_keys: BTreeMap<KeyHash, (TaskId, TaskId, Option<&'a KeyHash>)>,
     jobs: BTreeMap<&'a str, Option<&'a JobRow>>,
     installation: Option<&'a Installation>,
     tenants: BTreeMap<TenantId, &'a TenantRow>,
@@ -46,7 +46,7 @@ impl<'a> Changes<'a> {
             Row::KeyNew(_) => {}
             Row::KeyPut(key) => drop(self.keys.insert(key.hash, key)),
             Row::KeyMove { hash, from, to, request } => {
-                self.moved_keys.insert(*hash, (*from, *to, request));
+                self.moved_keys.insert(*hash, (*from, *to, request.as_ref()));
             }
             Row::JobPut(job) => drop(self.jobs.insert(&job.name, Some(job))),
             Row::JobDelete(name) => drop(self.jobs.insert(name, None)),
@@ -170,7 +170,7 @@ impl<'a> Changes<'a> {
             let rows: Vec<_> = self.moved_keys.iter().collect();
             let params = vec![
                 column(&rows, |(_, (_, to, _))| to.0.to_vec()),
-                column(&rows, |(_, (_, _, request))| &request[..]),
+                column(&rows, |(_, (_, _, request))| request.map(|request| &request[..])),
                 column(&rows, |(hash, _)| hash.to_vec()),
                 column(&rows, |(_, (from, _, _))| from.0.to_vec()),
             ];

@@ -91,7 +91,7 @@ impl State {
             }
             Row::KeyMove { hash, from, to, request } => match self.keys.get_mut(hash) {
                 Some(key) if key.task == *from => {
-                    (key.task, key.request) = (*to, *request);
+                    (key.task, key.request) = (*to, request.unwrap_or(key.request));
                     1
                 }
                 Some(_) | None => 0,

@@ -153,10 +153,12 @@ pub fn keys_move_from_task_to_task(mut h: Harness) {
     let key = old.key("k");
     h.commit(&streams(vec![old.submit(world, vec![Row::KeyNew(key.clone())])])).unwrap();
     let request = [9; 16];
-    let moved = |from, to| Row::KeyMove { hash: key.hash, from, to, request };
+    let moved = |from, to| Row::KeyMove { hash: key.hash, from, to, request: Some(request) };
     let moves = [moved(new.id(), old.id()), moved(old.id(), new.id())];
     h.commit(&streams(vec![new.submit(world, moves[1..].to_vec())])).unwrap();
     h.commit(&rows(vec![moved(old.id(), old.id())])).unwrap();
+    let kept = Row::KeyMove { hash: key.hash, from: new.id(), to: new.id(), request: None };
+    h.commit(&rows(vec![kept])).unwrap();
     let found = h.reader.key(&key.hash).unwrap().unwrap();
     assert_eq!(found, KeyRow { task: new.id(), request, ..key });
     // It goes with the task that has it now.

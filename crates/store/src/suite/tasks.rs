@@ -69,7 +69,12 @@ fn full(world: &mut World) -> Made {
     task.open_requests = vec![OpenRequest { id: "o".to_owned(), seq: 8 }];
     task.decided =
         [("d".to_owned(), Decided { by: "b".to_owned(), decision: "yes".to_owned(), seq: 7 })].into();
-    task.forked_from = Some(ForkedFrom { hash: "00".to_owned(), task: TaskId([6; 16]), upto_seq: 5 });
+    task.forked_from = Some(ForkedFrom {
+        hash: "00".to_owned(),
+        keys_of: Some(TaskId([9; 16])),
+        task: TaskId([6; 16]),
+        upto_seq: 5,
+    });
     task.continued_as = Some(TaskId([7; 16]));
     task.since_digest = 255;
     task.started_at = Some(world.now);

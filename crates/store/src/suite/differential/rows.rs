@@ -187,7 +187,12 @@ impl Model {
             "KeyMove" => {
                 let Row::KeyNew(key) = self.key(&task) else { return None };
                 let from = h.reader.key(&key.hash).unwrap().map_or(id, |found| found.task);
-                Row::KeyMove { hash: key.hash, from: if stray { id } else { from }, to: id, request: [4; 16] }
+                Row::KeyMove {
+                    hash: key.hash,
+                    from: if stray { id } else { from },
+                    to: id,
+                    request: self.world.dice.chance(50).then_some([4; 16]),
+                }
             }
             "JobPut" => Row::JobPut(JobRow {
                 name: format!("job{}", self.world.dice.below(3)),
