@@ -211,9 +211,15 @@ pub struct AttemptView {
     pub first_seq: u64,
     /// Number of its last event so far.
     pub last_seq: u64,
+    /// When the task came into the queue from which it was claimed.
+    #[schemars(with = "schema::Timestamp")]
+    pub queued_at: Timestamp,
     /// When it was claimed.
     #[schemars(with = "schema::Timestamp")]
     pub started_at: Timestamp,
+    /// How long ago its worker was heard from, in milliseconds, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_age_ms: Option<u64>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Timestamp>")]

@@ -4,7 +4,7 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::cursor;
 use crate::tasks::no_task;
-use everloop_engine::live::{Follower, Step};
+use everloop_engine::live::{FeedPlace, Follower, Step};
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
 use everloop_types::error::Refusal;
@@ -187,7 +187,8 @@ impl Control {
         page.ok_or_else(|| no_task(id))
     }
 
-    /// Follows a task from after a number. None if it has ended and there is nothing after that number.
+    /// Follows a task from after a number, with frames if they are asked for. None if it has ended and there is nothing
+    /// after that number.
     ///
     /// # Errors
     /// `not_found`.
@@ -196,6 +197,7 @@ impl Control {
         caller: &Caller,
         id: TaskId,
         after: u64,
+        frames: bool,
     ) -> Result<Option<Following>, Refusal> {
         let (tenant, stream) = (caller.tenant, StreamName::Task(id));
         let found = self
@@ -210,13 +212,15 @@ impl Control {
             return Ok(None);
         }
         let following = |first, at, over| {
+            let follower = self.engine().follow(tenant, stream, at, last);
+            let follower = if frames { follower.with_frames() } else { follower };
             Some(Following {
                 control: self.clone(),
                 tenant,
                 stream,
                 first,
                 behind: None,
-                follower: self.engine().follow(tenant, stream, at),
+                follower,
                 at,
                 over,
             })
@@ -249,6 +253,7 @@ impl Control {
             control: self.clone(),
             tenant,
             filter: Arc::new(filter),
+            place: self.engine().tails().feed(tenant, pos),
             pos,
             ties: Some(HashMap::new()),
             commits,
@@ -302,6 +307,7 @@ pub struct Feed {
     tenant: TenantId,
     filter: Arc<FeedFilter>,
     pos: i64,
+    place: FeedPlace,
     /// Which tasks match; lent to the read that is under way.
     ties: Option<HashMap<TaskId, bool>>,
     commits: watch::Receiver<u64>,
@@ -360,6 +366,7 @@ impl Feed {
             })
             .await?;
         self.pos = pos;
+        self.place.at(pos);
         self.ties = Some(ties);
         Ok(FeedEvents { items, cursor: self.cursor(), more })
     }

@@ -4,6 +4,7 @@ use crate::caller::Caller;
 use crate::check::Checks;
 use crate::control::Control;
 use crate::kinds::is_online;
+use everloop_engine::live::Figures;
 use everloop_engine::pipeline::op::Op;
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
@@ -49,10 +50,12 @@ pub struct Stats {
     pub counts: Vec<StateCount>,
     /// Workers that were heard from.
     pub workers: u32,
-    /// Followers of streams.
-    pub followers: usize,
-    /// Events that are in memory for them.
-    pub followed_events: usize,
+    /// How long ago the worker was heard from that was silent for longest, of those that are online.
+    pub heartbeat_age: Duration,
+    /// Followers of streams, and how far behind they are.
+    pub live: Figures,
+    /// The position of the last event, in the order of the database.
+    pub position: i64,
     /// Commits of this server.
     pub commits: u64,
     /// Events that it wrote.
@@ -158,20 +161,22 @@ impl Control {
     /// If the database can't be read.
     pub async fn stats(&self, caller: &Caller) -> Result<Stats, Refusal> {
         let (tenant, now) = (caller.tenant, self.now());
-        let (counts, workers) = self
+        let (counts, ages, position) = self
             .engine()
             .read(move |store| {
-                let online = store.workers()?.iter().filter(|worker| is_online(worker, now)).count();
-                Ok((store.state_counts(tenant)?, u32::try_from(online).unwrap_or(u32::MAX)))
+                let workers = store.workers()?;
+                let online = workers.iter().filter(|worker| is_online(worker, now));
+                let ages: Vec<_> = online.map(|worker| now.since(worker.last_heartbeat_at)).collect();
+                Ok((store.state_counts(tenant)?, ages, store.last_position(tenant)?))
             })
             .await?;
-        let (followers, followed_events) = self.engine().tails().size();
         let counters = self.engine().counters();
         Ok(Stats {
             counts,
-            workers,
-            followers,
-            followed_events,
+            workers: u32::try_from(ages.len()).unwrap_or(u32::MAX),
+            heartbeat_age: ages.into_iter().max().unwrap_or_default(),
+            live: self.engine().tails().figures(tenant),
+            position,
             commits: counters.commits.load(Ordering::Relaxed),
             events: counters.events.load(Ordering::Relaxed),
             rows: counters.rows.load(Ordering::Relaxed),

@@ -121,6 +121,10 @@ impl Control {
         }
         if let (Some(wait), Some(subscription)) = (wait, &mut subscription) {
             finish(&mut shown, subscription, wait).await;
+            if shown.task().state.is_terminal() && shown.end.is_none() {
+                // Its last event is not in memory any more.
+                shown = self.get(caller, shown.task().id).await?;
+            }
         }
         Ok(Submitted { task: shown, created })
     }

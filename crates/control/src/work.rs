@@ -139,7 +139,7 @@ impl Control {
     /// A holder shows frames to live followers.
     ///
     /// # Errors
-    /// If the attempt is not the lease's.
+    /// If the attempt is not the lease's; `too_large`.
     pub async fn work_frames(
         &self,
         caller: &Caller,
@@ -149,6 +149,10 @@ impl Control {
         frames: Vec<Frame>,
     ) -> Result<(), Refusal> {
         fence(attempt, lease)?;
+        if let Some(i) = frames.iter().position(|frame| frame.data.len() > limits::CHUNK_BYTES) {
+            let detail = format!("frames[{i}] has more than {} KiB", limits::CHUNK_BYTES / 1024);
+            return Err(Refusal::new(Code::TooLarge, detail).hint("send several, or write an event"));
+        }
         self.remote().frames(caller.tenant, task, lease, frames).await.map_err(refused)
     }
 

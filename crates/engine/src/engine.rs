@@ -304,9 +304,9 @@ impl Engine {
         })
     }
 
-    /// Follows a stream from after this number.
-    pub fn follow(&self, tenant: TenantId, stream: StreamName, after: u64) -> Follower {
-        Follower::new(self.reads.clone(), &self.tails, tenant, stream, after)
+    /// Follows a stream from after this number; its last event is known to be `head`.
+    pub fn follow(&self, tenant: TenantId, stream: StreamName, after: u64, head: u64) -> Follower {
+        Follower::new(self.reads.clone(), &self.tails, tenant, stream, after, head)
     }
 
     /// A place among a task's followers: taken before it is submitted, it misses nothing.

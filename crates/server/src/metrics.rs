@@ -3,7 +3,7 @@
 use everloop_control::status::{Queue, Stats};
 use everloop_types::state::State;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -77,15 +77,51 @@ impl Metrics {
         for queue in queues {
             out.line("everloop_queue_in_flight", &format!("{{queue=\"{}\"}}", queue.name), queue.in_flight());
         }
+        let live = stats.live;
         for (name, kind, help, value) in [
             ("everloop_workers", "gauge", "Workers that were heard from.", u64::from(stats.workers)),
-            ("everloop_followers", "gauge", "Followers of streams.", stats.followers as u64),
+            ("everloop_followers", "gauge", "Followers of one stream each.", live.followers as u64),
             (
-                "everloop_followed_events",
+                "everloop_follower_lag_events",
                 "gauge",
-                "Events in memory for followers.",
-                stats.followed_events as u64,
+                "Events that followers of one stream have before them, in all.",
+                live.lag,
             ),
+            (
+                "everloop_follower_lag_events_max",
+                "gauge",
+                "Events that the follower furthest behind has before it.",
+                live.lag_max,
+            ),
+            (
+                "everloop_follower_reads_total",
+                "counter",
+                "Pages that followers read from the database.",
+                live.reads,
+            ),
+            ("everloop_waiters", "gauge", "Requests that wait for the end of a task.", live.waiters as u64),
+            ("everloop_followed_streams", "gauge", "Streams with a follower.", live.streams as u64),
+            ("everloop_followed_events", "gauge", "Events in memory for followers.", live.events as u64),
+            (
+                "everloop_followed_bytes",
+                "gauge",
+                "Bytes of events in memory for followers.",
+                live.bytes as u64,
+            ),
+            (
+                "everloop_followed_evictions_total",
+                "counter",
+                "Streams whose events were dropped from memory to make room.",
+                live.evicted,
+            ),
+            ("everloop_feeds", "gauge", "Followers of many streams each.", live.feeds as u64),
+            (
+                "everloop_feed_position_min",
+                "gauge",
+                "Position of the follower of many streams that is furthest behind; the last one if there is none.",
+                positive(live.feed_position_min.unwrap_or(stats.position)),
+            ),
+            ("everloop_position", "gauge", "Position of the last event.", positive(stats.position)),
             ("everloop_commits_total", "counter", "Commits of this server.", stats.commits),
             ("everloop_events_total", "counter", "Events that this server wrote.", stats.events),
             ("everloop_rows_total", "counter", "Rows that this server wrote, events included.", stats.rows),
@@ -108,6 +144,9 @@ impl Metrics {
             out.head(name, kind, help);
             out.line(name, "", value);
         }
+        let name = "everloop_worker_heartbeat_age_seconds_max";
+        out.head(name, "gauge", "Time since the online worker was heard from that was silent for longest.");
+        out.line(name, "", stats.heartbeat_age.as_secs_f64());
         out.head("everloop_http_requests_total", "counter", "Requests by class of status.");
         for (class, count) in self.classes.iter().enumerate() {
             let label = format!("{{status=\"{}xx\"}}", class + 1);
@@ -121,14 +160,16 @@ impl Metrics {
             let bound = BOUNDS.get(i).map_or("+Inf".to_owned(), |bound| bound.to_string());
             out.line(&format!("{name}_bucket"), &format!("{{le=\"{bound}\"}}"), sum);
         }
-        let _ = writeln!(
-            out.0,
-            "{name}_sum {}",
-            Duration::from_micros(self.micros.load(Ordering::Relaxed)).as_secs_f64()
-        );
+        let took = Duration::from_micros(self.micros.load(Ordering::Relaxed));
+        out.line(&format!("{name}_sum"), "", took.as_secs_f64());
         out.line(&format!("{name}_count"), "", sum);
         out.0
     }
+}
+
+/// A position as a gauge has it: they begin at 1.
+fn positive(position: i64) -> u64 {
+    u64::try_from(position).unwrap_or(0)
 }
 
 struct Text(String);
@@ -139,7 +180,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: u64) {
+    fn line(&mut self, name: &str, labels: &str, value: impl Display) {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }

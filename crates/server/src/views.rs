@@ -19,6 +19,7 @@ use everloop_control::tasks::{End, Shown};
 use everloop_control::workers::Seen;
 use everloop_types::state::State;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A task.
 pub(crate) fn task(shown: Shown) -> TaskView {
@@ -136,13 +137,19 @@ pub(crate) fn attempt(attempt: Attempt) -> AttemptView {
         },
         first_seq: attempt.first_seq,
         last_seq: attempt.last_seq,
+        queued_at: attempt.queued_at,
         started_at: attempt.started_at,
+        heartbeat_age_ms: attempt.heartbeat_age.map(millis),
         ended_at: attempt.ended_at,
-        duration_ms: duration.and_then(|duration| u64::try_from(duration.as_millis()).ok()),
+        duration_ms: duration.map(millis),
         steps: attempt.steps,
         log_lines: attempt.log_lines,
         error: attempt.error,
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A log line.
@@ -243,7 +250,7 @@ pub(crate) fn stats(stats: &Stats) -> StatsView {
         running_us,
         event_bytes,
         workers: stats.workers,
-        followers: stats.followers as u64,
+        followers: stats.live.followers as u64,
         pipeline: PipelineStats {
             commits: stats.commits,
             events: stats.events,

@@ -52,8 +52,11 @@ pub const COMMIT_COMMANDS: usize = 256;
 pub const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 /// Events between two digests of a stream.
 pub const DIGEST_EVERY: u64 = 256;
-/// Bytes of one chunk of log or output.
+/// Bytes of one chunk of log or output, and of the data of a frame.
 pub const CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes of recent events that a server keeps in memory for those who follow streams. What does not fit is read from the
+/// database.
+pub const FOLLOWED_BYTES: usize = 32 * 1024 * 1024;
 /// Lost attempts in a row without a newly recorded step, after which a task is poisoned.
 pub const LOST_ATTEMPTS: u32 = 5;
 /// The longest time a request may wait for a task's end (`?wait=`).

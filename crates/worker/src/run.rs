@@ -26,10 +26,11 @@ pub const WARM_WAIT: Duration = Duration::from_secs(2);
 const GATHER: Duration = Duration::from_millis(2);
 /// How long a request for tasks or signals is held open.
 const POLL: Duration = Duration::from_secs(30);
-/// How often a worker says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often a worker says that it lives: often enough that it was always heard from in the last 30 seconds.
+const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long the loop waits for a word from the server: while it does, it looks at no lease and hears no signal.
 const ANSWER: Duration = Duration::from_secs(5);
+const _: () = assert!(HEARTBEAT.as_secs() + ANSWER.as_secs() < 30);
 /// How often leases are looked at.
 const LEASE_TICK: Duration = Duration::from_millis(500);
 

@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod refused;

@@ -62,7 +62,11 @@ pub(super) fn steps_of(events: &[Event]) -> Vec<Step> {
 /// The attempts, first one first.
 pub(super) fn attempts_of(events: &[Event]) -> Vec<Attempt> {
     let mut attempts: Vec<Attempt> = Vec::new();
+    let mut queued_at = events.first().map(|event| event.ts).unwrap_or_default();
     for event in events {
+        if matches!(event.kind.as_ref(), "task.ready" | "task.resumed" | "task.lease_lost") {
+            queued_at = event.ts;
+        }
         let body = event.body().ok().flatten();
         if let Some(EventBody::Started(started)) = body {
             attempts.push(Attempt {
@@ -72,7 +76,9 @@ pub(super) fn attempts_of(events: &[Event]) -> Vec<Attempt> {
                 status: AttemptStatus::Running,
                 first_seq: event.seq,
                 last_seq: event.seq,
+                queued_at,
                 started_at: event.ts,
+                heartbeat_age: None,
                 ended_at: None,
                 steps: 0,
                 log_lines: 0,

@@ -10,10 +10,11 @@ use crate::proof::not_finished;
 use crate::tasks::{End, Shown};
 use everloop_types::error::{Refusal, TaskError};
 use everloop_types::event::{Event, EventBody, Level};
-use everloop_types::id::TaskId;
+use everloop_types::id::{TaskId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
 use everloop_types::time::Timestamp;
+use std::time::Duration;
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +96,12 @@ pub struct Attempt {
     pub first_seq: u64,
     /// Number of its last event so far.
     pub last_seq: u64,
+    /// When the task came into the queue from which it was claimed.
+    pub queued_at: Timestamp,
     /// When it was claimed.
     pub started_at: Timestamp,
+    /// How long ago its worker was heard from, while it runs.
+    pub heartbeat_age: Option<Duration>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Steps that it recorded.
@@ -221,7 +226,17 @@ impl Control {
     /// `not_found`.
     pub async fn attempts(&self, caller: &Caller, id: TaskId) -> Result<Vec<Attempt>, Refusal> {
         let (_, events) = self.whole(caller, id).await?;
-        Ok(attempts_of(&events))
+        let mut attempts = attempts_of(&events);
+        let running = attempts.last_mut().filter(|last| last.status == AttemptStatus::Running);
+        if let Some((running, worker)) =
+            running.and_then(|last| last.worker.parse::<WorkerId>().ok().map(|worker| (last, worker)))
+        {
+            let heard = self.engine().read(move |store| store.worker(worker)).await?;
+            // A claim is a sign of life as well.
+            let heard = heard.map(|worker| worker.last_heartbeat_at.max(running.started_at));
+            running.heartbeat_age = heard.map(|heard| self.now().since(heard));
+        }
+        Ok(attempts)
     }
 
     /// A page of the log of an attempt after an event: lines of at least this level.

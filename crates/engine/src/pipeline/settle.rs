@@ -45,7 +45,10 @@ impl Pipeline {
                 ..writes
             }
         };
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        // A batch that changes nothing is not written.
+        if !writes.streams.is_empty() || !writes.rows.is_empty() {
+            self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        }
         self.counters
             .events
             .fetch_add(writes.streams.iter().map(|s| s.events.len() as u64).sum(), Ordering::Relaxed);

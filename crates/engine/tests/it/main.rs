@@ -9,6 +9,8 @@ mod housekeep;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod rebuild;
 #[cfg(test)]
 mod torn;

@@ -156,7 +156,7 @@ pub(crate) async fn task(mut call: Call) -> Answer {
     call.query.parsed::<u64>("limit", "a number");
     call.no_more_query()?;
     let id = call.task().await?;
-    match call.control().follow(&call.caller, id, after).await? {
+    match call.control().follow(&call.caller, id, after, frames).await? {
         Some(following) => {
             Ok(response(StatusCode::OK, TaskStream::body(&call.app, following, types, frames)))
         }
@@ -172,7 +172,7 @@ pub(crate) async fn submit(mut call: Call) -> Answer {
     let done = call.control().submit(&call.caller, new, None).await?;
     let id = done.task.task().id;
     let status = if done.created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = match call.control().follow(&call.caller, id, 0).await? {
+    let mut response = match call.control().follow(&call.caller, id, 0, false).await? {
         Some(following) => {
             response(status, TaskStream::body(&call.app, following, TypeFilter::default(), false))
         }

@@ -42,7 +42,7 @@ pub(crate) async fn task(mut call: Call) -> Answer {
         )
     })?;
     let session = Session {
-        following: call.control().follow(&call.caller, id, after).await?,
+        following: call.control().follow(&call.caller, id, after, frames).await?,
         types,
         frames,
         stopping: call.app.stopping.clone(),

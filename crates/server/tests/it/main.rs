@@ -5,6 +5,8 @@ mod acts;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod followers;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod harness;

@@ -2,14 +2,15 @@
 
 use crate::harness::Server;
 use serde_json::{Value, json};
+use std::time::Duration;
 
-struct Worker<'a> {
+pub(crate) struct Worker<'a> {
     server: &'a Server,
     id: String,
 }
 
 impl<'a> Worker<'a> {
-    async fn register(server: &'a Server, name: &str) -> Self {
+    pub(crate) async fn register(server: &'a Server, name: &str) -> Self {
         let spec = json!({"name": name, "protocol": 1, "kinds": [{"kind": "render", "versions": [1, 2]}], "max_concurrent_tasks": 4, "capabilities": ["gpu"]});
         let worker = server.post("/api/v1/workers", &spec).await.expect(201);
         assert_eq!(
@@ -19,12 +20,12 @@ impl<'a> Worker<'a> {
         Self { server, id: worker["id"].as_str().unwrap().to_owned() }
     }
 
-    async fn claim(&self, request: u64) -> Value {
+    pub(crate) async fn claim(&self, request: u64) -> Value {
         let path = format!("/api/v1/workers/{}/claim?wait=2s", self.id);
         self.server.post(&path, &json!({"max": 1, "request": request})).await.expect(200)
     }
 
-    async fn send(&self, held: &Value, what: &str, mut body: Value) -> crate::http::Answer {
+    pub(crate) async fn send(&self, held: &Value, what: &str, mut body: Value) -> crate::http::Answer {
         body["worker"] = json!(self.id);
         let path =
             format!("/api/v1/tasks/{}/attempts/{}/{what}", held["task"].as_str().unwrap(), held["attempt"]);
@@ -33,7 +34,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-async fn submit(server: &Server, input: Value) -> String {
+pub(crate) async fn submit(server: &Server, input: Value) -> String {
     let body = json!({"kind": "render", "input": input, "requires": ["gpu"]});
     server.post("/api/v1/tasks", &body).await.expect(201)["id"].as_str().unwrap().to_owned()
 }
@@ -290,4 +291,100 @@ async fn a_worker_that_is_removed_hands_back_what_it_held() {
     server.get(&format!("/api/v1/workers/{}", worker.id)).await.problem(404, "not_found");
     let kept = server.get("/api/v1/kinds/render").await;
     kept.problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_claim_is_seen_with_its_times_and_its_heartbeat() {
+    let server = Server::start_idle().await;
+    let worker = Worker::register(&server, "one").await;
+    let path = format!("/api/v1/workers/{}", worker.id);
+    let body = json!({"kind": "render", "input": {"a": 1}, "policy": {"retry": {"max_tries": 2, "initial_ms": 1}, "timeout_ms": 60_000}});
+    let task = server.post("/api/v1/tasks", &body).await.expect(201);
+    let (id, at) =
+        (task["id"].as_str().unwrap(), |seconds: u32| format!("2026-01-01T00:00:{seconds:02}.000000Z"));
+    let queue = server.get("/api/v1/queues/default").await.expect(200);
+    assert_eq!(
+        (&queue["queued"], &queue["in_flight"], &queue["oldest_since"]),
+        (&json!(1), &json!(0), &json!(at(0)))
+    );
+    server.clock.advance(Duration::from_secs(5));
+    let held = worker.claim(1).await["assignments"][0].clone();
+    let queue = server.get("/api/v1/queues/default").await.expect(200);
+    assert_eq!((&queue["queued"], &queue["in_flight"]), (&json!(0), &json!(1)));
+    let attempts =
+        async || server.get(&format!("/api/v1/tasks/{id}/attempts")).await.expect(200)["items"].clone();
+    let first = attempts().await[0].clone();
+    assert_eq!(
+        (
+            &first["worker"],
+            &first["status"],
+            &first["queued_at"],
+            &first["started_at"],
+            &first["heartbeat_age_ms"]
+        ),
+        (&json!(worker.id), &json!("running"), &json!(at(0)), &json!(at(5)), &json!(0))
+    );
+    // What is heard from the worker is seen at its tasks.
+    server.clock.advance(Duration::from_secs(20));
+    assert_eq!(attempts().await[0]["heartbeat_age_ms"], 20_000);
+    assert!(server.get("/metrics").await.text().contains("\neverloop_worker_heartbeat_age_seconds_max 25\n"));
+    server.post(&format!("{path}/heartbeat"), &json!({})).await.expect(204);
+    assert_eq!(attempts().await[0]["heartbeat_age_ms"], 0);
+    let error = json!({"class": "transient", "code": "flaky", "message": "again"});
+    worker.send(&held, "fail", json!({"batch": 1, "error": error})).await.expect(204);
+    server.clock.advance(Duration::from_secs(1));
+    server.until(id, "queued").await;
+    let queued = server.get(&format!("/api/v1/tasks/{id}/events?types=task.ready")).await.expect(200)["items"][0]["ts"].clone();
+    server.clock.advance(Duration::from_secs(4));
+    let held = worker.claim(2).await["assignments"][0].clone();
+    worker.send(&held, "finish", json!({"batch": 1, "result": 7})).await.expect(204);
+    let both = attempts().await;
+    assert_eq!(
+        (&both[0]["status"], &both[0]["ended_at"], &both[0]["error"], both[0].get("heartbeat_age_ms")),
+        (&json!("retrying"), &json!(at(25)), &error, None)
+    );
+    assert_eq!(
+        (&both[1]["status"], &both[1]["queued_at"], &both[1]["started_at"], &both[1]["ended_at"]),
+        (&json!("completed"), &queued, &json!(at(30)), &json!(at(30)))
+    );
+    let task = server.get(&format!("/api/v1/tasks/{id}")).await.expect(200);
+    assert_eq!(
+        (
+            &task["queue"],
+            &task["state"],
+            &task["result"],
+            &task["tries"],
+            &task["created_at"],
+            &task["finished_at"]
+        ),
+        (&json!("default"), &json!("completed"), &json!(7), &json!(1), &json!(at(0)), &json!(at(30)))
+    );
+    assert_eq!(
+        (&task["policy"]["retry"]["max_tries"], &task["policy"]["timeout_ms"]),
+        (&json!(2), &json!(60_000))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_assigned_once_to_one_worker() {
+    let server = Server::start_idle().await;
+    let (one, other) = (Worker::register(&server, "one").await, Worker::register(&server, "other").await);
+    let id = submit(&server, json!(null)).await;
+    let asked = async |worker: &Worker<'_>, request: u64| {
+        let path = format!("/api/v1/workers/{}/claim?wait=0s", worker.id);
+        let answer = server.post(&path, &json!({"max": 4, "request": request})).await;
+        answer.expect(200)["assignments"].clone()
+    };
+    let held = one.claim(1).await["assignments"][0].clone();
+    assert_eq!(held["task"], id);
+    // Neither its holder nor anybody else gets it again.
+    assert_eq!((asked(&one, 2).await, asked(&other, 1).await), (json!([]), json!([])));
+    // Nor does showing its lease under another name make it theirs.
+    let renewed = json!({"leases": [{"task": id, "lease": held["lease"]}]});
+    let lost = server.post(&format!("/api/v1/workers/{}/renew", other.id), &renewed).await.expect(200);
+    assert_eq!(lost["lost"], json!([id]));
+    let attempts = server.get(&format!("/api/v1/tasks/{id}/attempts")).await.expect(200);
+    assert_eq!((&attempts["total"], &attempts["items"][0]["worker"]), (&json!(1), &json!(one.id)));
+    let holds = server.get(&format!("/api/v1/workers/{}", other.id)).await.expect(200)["tasks"].clone();
+    assert_eq!(holds, json!([]));
 }
