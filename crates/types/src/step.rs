@@ -9,7 +9,7 @@ pub enum OnUnknown {
     /// Run it again with the same idempotency key.
     #[default]
     Rerun,
-    /// Ask a function of the user first, whether it happened.
+    /// Ask the function that the executor has for it whether it happened; a person where it has none or nobody knows.
     Verify,
     /// Let a person decide.
     Ask,

@@ -7,12 +7,24 @@ use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{Level, StepCompleted, StepFailed, StepStarted};
 use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 
 /// What a person may answer about a step that was cut off.
 const IN_DOUBT_CHOICES: [&str; 3] = ["happened", "rerun", "fail"];
+
+/// What became of a step that was cut off, as whoever made its effect knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// It happened, with this result.
+    Happened(T),
+    /// It did not happen, and won't: it may run again.
+    NotHappened,
+    /// Nobody knows: a person is asked.
+    Unknown,
+}
 
 /// A step that is about to be run, or replayed.
 ///
@@ -31,6 +43,7 @@ pub struct Step<'a> {
     kind: String,
     args: Result<Json, Stop>,
     on_unknown: OnUnknown,
+    verify: Option<BoxFuture<'a, Result<Verdict<Json>, Stop>>>,
     code_version: Option<String>,
 }
 
@@ -43,6 +56,7 @@ impl<'a> Step<'a> {
             kind: "step".to_owned(),
             args: Ok(Json::null()),
             on_unknown: OnUnknown::Rerun,
+            verify: None,
             code_version: None,
         }
     }
@@ -65,6 +79,23 @@ impl<'a> Step<'a> {
         self
     }
 
+    /// If it is cut off, asks this whether it happened, unless the task's policy says something else. It is run only then,
+    /// and may be run again. With an error, nothing is known: the try ends with it, and the next one asks again.
+    pub fn verify<V: Serialize + Send>(
+        mut self,
+        verify: impl Future<Output = Result<Verdict<V>, TaskError>> + Send + 'a,
+    ) -> Self {
+        self.on_unknown = OnUnknown::Verify;
+        self.verify = Some(Box::pin(async move {
+            Ok(match verify.await? {
+                Verdict::Happened(value) => Verdict::Happened(canonical(&value)?),
+                Verdict::NotHappened => Verdict::NotHappened,
+                Verdict::Unknown => Verdict::Unknown,
+            })
+        }));
+        self
+    }
+
     /// The version of the code that runs it, for the record.
     pub fn code_version(mut self, version: &str) -> Self {
         self.code_version = Some(version.to_owned());
@@ -80,12 +111,12 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// The step's error; the reason to stop.
-    pub async fn run<T, F>(self, work: F) -> Result<T, Stop>
+    pub async fn run<T, F>(mut self, work: F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, TaskError>>,
     {
-        let args = self.args?;
+        let args = std::mem::replace(&mut self.args, Ok(Json::null()))?;
         let intent = everloop_journal::digest::intent(&args);
         let context = self.context;
         let found = context.journal().find(&self.key, &self.kind, &intent)?;
@@ -93,7 +124,7 @@ impl<'a> Step<'a> {
             Found::Outcome(Outcome::Completed(result)) => return Ok(result.parse()?),
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
             Found::Nothing { failed_tries } => failed_tries,
-            Found::InDoubt(policy, start) => match in_doubt(context, &self.key, &self.name, policy, start)? {
+            Found::InDoubt(policy, start) => match self.in_doubt(policy, start).await? {
                 Some(result) => {
                     record(
                         context,
@@ -177,31 +208,39 @@ fn record(
     context.shared().outbox.push(completed.into());
 }
 
-/// A step that was started and never recorded: gives its outcome if somebody knows it, nothing if it shall run again.
-fn in_doubt(
-    context: &Context,
-    key: &str,
-    name: &str,
-    policy: OnUnknown,
-    start: u32,
-) -> Result<Option<Json>, Stop> {
-    let unknown = || {
-        let message = format!("step {key} was cut off, and nobody knows whether it happened");
-        Stop::Failed(TaskError::new(Code::OutcomeUnknown, message))
-    };
-    match policy {
-        OnUnknown::Rerun => Ok(None),
-        OnUnknown::Fail => Err(unknown()),
-        OnUnknown::Verify | OnUnknown::Ask => {
-            // An answer is about the start that it was asked for: one that is cut off again is asked about again.
-            let id = if start <= 1 { key.to_owned() } else { format!("{key}/start-{start}") };
-            let prompt = format!("Step {name} was started and cut off. Did it happen?");
-            let (decision, result) = context.ask_with_id(id, &prompt, &IN_DOUBT_CHOICES, None)?;
-            match decision.as_str() {
-                "happened" => Ok(Some(result.unwrap_or_default())),
-                "rerun" => Ok(None),
-                _ => Err(unknown()),
+impl Step<'_> {
+    /// A step that was started and never recorded: gives its outcome if somebody knows it, nothing if it shall run again.
+    async fn in_doubt(&mut self, policy: OnUnknown, start: u32) -> Result<Option<Json>, Stop> {
+        let context = self.context;
+        // An answer is about the start that it was asked for: one that is cut off again is asked about again.
+        let id = if start <= 1 { self.key.clone() } else { format!("{}/start-{start}", self.key) };
+        match policy {
+            OnUnknown::Rerun => return Ok(None),
+            OnUnknown::Fail => return Err(self.unknown()),
+            OnUnknown::Verify if !context.journal().was_asked(&id) => {
+                if let Some(verify) = self.verify.take() {
+                    context.boundary()?;
+                    match verify.await? {
+                        Verdict::Happened(result) => return Ok(Some(result)),
+                        Verdict::NotHappened => return Ok(None),
+                        Verdict::Unknown => {}
+                    }
+                }
             }
+            // Who was asked about it has the word.
+            OnUnknown::Verify | OnUnknown::Ask => {}
         }
+        let prompt = format!("Step {} was started and cut off. Did it happen?", self.name);
+        let (decision, result) = context.ask_with_id(id, &prompt, &IN_DOUBT_CHOICES, None)?;
+        match decision.as_str() {
+            "happened" => Ok(Some(result.unwrap_or_default())),
+            "rerun" => Ok(None),
+            _ => Err(self.unknown()),
+        }
+    }
+
+    fn unknown(&self) -> Stop {
+        let message = format!("step {} was cut off, and nobody knows whether it happened", self.key);
+        Stop::Failed(TaskError::new(Code::OutcomeUnknown, message))
     }
 }

@@ -1,7 +1,11 @@
 //! The engine over the in-memory store.
 
 #[cfg(test)]
+mod code;
+#[cfg(test)]
 mod embedded;
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

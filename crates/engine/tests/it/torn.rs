@@ -1,13 +1,12 @@
 //! What happens between two things that seem to happen at once.
 
+use crate::code::{registered, start};
 use crate::harness::{Harness, TENANT, actor, json, memory, mock};
 use everloop_engine::pipeline::op::{Op, Wish};
-use everloop_engine::source::EngineSource;
 use everloop_store::error::StoreError;
 use everloop_store::memory::Fault;
 use everloop_store::port::WriteStore;
 use everloop_store::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
-use everloop_testkit::system::RealClock;
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{ApprovalDecision, LostReason};
 use everloop_types::state::State;
@@ -15,16 +14,13 @@ use everloop_types::step::OnUnknown;
 use everloop_types::task::{Dependency, DependsOn, Parent, PauseReason};
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
-use everloop_types::worker::KindOffer;
 use everloop_worker::context::Context;
-use everloop_worker::executor::{Executor, Registry, Stop};
-use everloop_worker::run::{Options, Worker};
+use everloop_worker::executor::Stop;
 use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// A writer that takes its time over claims, or does not take them.
 struct Slow {
@@ -72,43 +68,6 @@ impl Slowed {
             refused: refused.clone(),
         };
         Self { h: Harness::with(store, Box::new(writer), 256), slow, refuse, refused }
-    }
-}
-
-/// Runs what the test says.
-struct Scripted(fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>);
-
-impl Executor for Scripted {
-    fn offer(&self) -> KindOffer {
-        KindOffer { kind: "mock".to_owned(), versions: vec![1] }
-    }
-    fn about(&self) -> &str {
-        ""
-    }
-    fn run(&self, context: Context) -> BoxFuture<'_, Result<everloop_types::json::Json, Stop>> {
-        (self.0)(context)
-    }
-}
-
-fn start(
-    h: &Harness,
-    code: fn(Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>>,
-) -> watch::Sender<bool> {
-    let (stop, stopped) = watch::channel(false);
-    let worker = Worker {
-        source: Arc::new(EngineSource::embedded(h.engine.clone())),
-        registry: Registry::default().with(Arc::new(Scripted(code))),
-        clock: Arc::new(RealClock::default()),
-        options: Options { max_concurrent_tasks: 2, ..Options::default() },
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test may")]
-    tokio::spawn(async move { worker.run(stopped).await });
-    stop
-}
-
-async fn registered(h: &Harness) {
-    while h.engine.read(|store| store.workers()).await.unwrap().is_empty() {
-        tokio::task::yield_now().await;
     }
 }
 

@@ -1,0 +1,167 @@
+//! The examples of docs/executors.md, run.
+
+use crate::code::{lose, start, until};
+use crate::harness::{Harness, json, mock};
+use everloop_engine::pipeline::op::Wish;
+use everloop_types::error::{Code, TaskError};
+use everloop_types::event::{ApprovalDecision, EventBody};
+use everloop_types::id::TaskId;
+use everloop_types::json::Json;
+use everloop_types::state::State;
+use everloop_worker::context::{Context, canonical};
+use everloop_worker::executor::Stop;
+use everloop_worker::step::Verdict;
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex};
+
+trait Bank: Send + Sync {
+    /// Pays, once for each key.
+    fn pay(&self, key: &str) -> BoxFuture<'static, Result<String, TaskError>>;
+    /// Whether the payment of a key was made.
+    fn paid(&self, key: &str) -> BoxFuture<'static, Result<Verdict<String>, TaskError>>;
+}
+
+async fn charge(context: Context, bank: Arc<dyn Bank>) -> Result<Json, Stop> {
+    let step = context.step("charge");
+    let key = step.idempotency_key();
+    let receipt = step.verify(bank.paid(&key)).run(bank.pay(&key)).await?;
+    canonical(&receipt)
+}
+
+#[test]
+fn the_page_has_these_examples() {
+    let page = include_str!("../../../../docs/executors.md");
+    let here = include_str!("examples.rs");
+    let mut found = 0;
+    // The first one stands on the page alone: it is compiled with the worker.
+    for block in page.split("```rust").skip(2).filter_map(|rest| rest.split("```").next()) {
+        let shown: Vec<_> = block.lines().filter(|line| !line.starts_with("# ") && *line != "#").collect();
+        let shown = shown.join("\n");
+        assert!(here.contains(shown.trim()), "not run here:\n{shown}");
+        found += 1;
+    }
+    assert_eq!(found, 1);
+}
+
+/// A bank that loses its first answer, and knows what it is told to know.
+struct Books {
+    verdict: Mutex<Option<Verdict<String>>>,
+    /// Keys of the payments that were asked for.
+    keys: Mutex<Vec<String>>,
+    /// How often it was asked whether one was made.
+    asked: Mutex<u32>,
+}
+
+impl Books {
+    fn new(verdict: Option<Verdict<String>>) -> Arc<Self> {
+        Arc::new(Self { verdict: Mutex::new(verdict), keys: Mutex::default(), asked: Mutex::default() })
+    }
+}
+
+struct Counter(Arc<Books>);
+
+impl Bank for Counter {
+    fn pay(&self, key: &str) -> BoxFuture<'static, Result<String, TaskError>> {
+        let (books, key) = (self.0.clone(), key.to_owned());
+        Box::pin(async move {
+            let earlier = books.keys.lock().unwrap().len();
+            books.keys.lock().unwrap().push(key);
+            if earlier == 0 { std::future::pending().await } else { Ok("paid again".to_owned()) }
+        })
+    }
+
+    fn paid(&self, _: &str) -> BoxFuture<'static, Result<Verdict<String>, TaskError>> {
+        let books = self.0.clone();
+        Box::pin(async move {
+            *books.asked.lock().unwrap() += 1;
+            let verdict = books.verdict.lock().unwrap().clone();
+            verdict.ok_or_else(|| TaskError::new(Code::Internal, "the bank is closed"))
+        })
+    }
+}
+
+/// A payment whose worker is lost while it pays.
+async fn cut_off(h: &Harness, books: &Arc<Books>) -> TaskId {
+    let bank: Arc<dyn Bank> = Arc::new(Counter(books.clone()));
+    let stop = start(h, move |context| Box::pin(charge(context, bank.clone())));
+    // The worker goes on to the end of the test.
+    std::mem::forget(stop);
+    let mut spec = mock();
+    spec.policy.retry.initial_ms = 1;
+    let task = h.submit(spec).await.unwrap().task.id;
+    until(h, task, "step.started", 1).await;
+    while books.keys.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    lose(h, task).await;
+    task
+}
+
+fn result(h: &Harness, task: TaskId) -> String {
+    match h.events(task).last().unwrap().body().unwrap().unwrap() {
+        EventBody::Completed(completed) => completed.result.as_str().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn count(h: &Harness, task: TaskId, kind: &str) -> usize {
+    h.kinds(task).iter().filter(|of| *of == kind).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_off_step_that_is_known_to_have_happened_is_recorded_and_not_run_again() {
+    let h = Harness::new();
+    let books = Books::new(Some(Verdict::Happened("paid once".to_owned())));
+    let task = cut_off(&h, &books).await;
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "\"paid once\"");
+    assert_eq!((books.keys.lock().unwrap().len(), *books.asked.lock().unwrap()), (1, 1));
+    assert_eq!((count(&h, task, "step.started"), count(&h, task, "step.completed")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_off_step_that_is_known_not_to_have_happened_runs_again_under_its_key() {
+    let h = Harness::new();
+    let books = Books::new(Some(Verdict::NotHappened));
+    let task = cut_off(&h, &books).await;
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "\"paid again\"");
+    let keys = books.keys.lock().unwrap().clone();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+    // The second start is as much in doubt as the first one, should it be cut off.
+    assert_eq!(count(&h, task, "step.started"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_asked_about_a_cut_off_step_that_nobody_knows_about() {
+    let h = Harness::new();
+    let books = Books::new(Some(Verdict::Unknown));
+    let task = cut_off(&h, &books).await;
+    h.reaches(task, State::Waiting).await;
+    let open = h.engine.snapshot(crate::harness::TENANT, task).await.unwrap().task.open_requests.clone();
+    assert_eq!(open[0].id, "charge#1");
+    let decision = ApprovalDecision {
+        decision: "happened".to_owned(),
+        id: "charge#1".to_owned(),
+        note: None,
+        result: Some(json("\"found in the mail\"")),
+    };
+    h.wish(task, Wish::Decide(decision)).await.unwrap();
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "\"found in the mail\"");
+    // Whoever was asked has the word: the function is not asked again.
+    assert_eq!((books.keys.lock().unwrap().len(), *books.asked.lock().unwrap()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verification_that_fails_ends_the_try_and_the_next_one_asks_again() {
+    let h = Harness::new();
+    let books = Books::new(None);
+    let task = cut_off(&h, &books).await;
+    until(&h, task, "task.retry_scheduled", 1).await;
+    *books.verdict.lock().unwrap() = Some(Verdict::Happened("paid once".to_owned()));
+    h.clock.advance(std::time::Duration::from_secs(60));
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "\"paid once\"");
+    assert_eq!((books.keys.lock().unwrap().len(), *books.asked.lock().unwrap()), (1, 2));
+}
