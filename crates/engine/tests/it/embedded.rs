@@ -115,12 +115,16 @@ async fn a_mock_that_fails_at_first_is_tried_again_and_waits_for_its_input() {
 async fn five_workers_do_a_thousand_tasks_once_each() {
     let h = Harness::new();
     let workers: Vec<_> = (0..5).map(|_| start(&h, 4)).collect();
-    let mut tasks = Vec::new();
-    for _ in 0..1_000 {
-        let mut spec = mock();
-        spec.input = Some(json("{\"steps\":[{}]}"));
-        tasks.push(h.submit(spec).await.unwrap().task.id);
+    while h.engine.read(|store| store.workers()).await.unwrap().len() < workers.len() {
+        tokio::task::yield_now().await;
     }
+    // All at once, and none done at once: nobody has room for all of them.
+    let submit = |_| async {
+        let mut spec = mock();
+        spec.input = Some(json("{\"steps\":[{\"duration_ms\":2}]}"));
+        h.submit(spec).await.unwrap().task.id
+    };
+    let tasks = futures_util::future::join_all((0..1_000).map(submit)).await;
     let mut by_worker = std::collections::BTreeMap::new();
     for task in tasks {
         h.reaches(task, State::Completed).await;
