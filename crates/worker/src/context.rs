@@ -1,15 +1,18 @@
 //! What an executor sees of the world.
 
 use crate::executor::Stop;
-use crate::journal::Journal;
+use crate::journal::{Journal, VERSION};
 use crate::outbox::Outbox;
+use crate::race::Race;
 use crate::source::{Assignment, Frame, WorkSource};
 use crate::step::Step;
 use base64::Engine as _;
+use everloop_journal::digest;
 use everloop_types::error::{Code, TaskError};
-use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log};
-use everloop_types::id::WorkerId;
+use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log, StepCompleted};
+use everloop_types::id::{TaskId, WorkerId};
 use everloop_types::json::Json;
+use everloop_types::state::State;
 use everloop_types::step::{OnUnknown, step_key};
 use everloop_types::task::{PauseReason, Progress};
 use everloop_types::time::{Clock, Timestamp};
@@ -135,6 +138,16 @@ impl Context {
         Self { shared: self.shared.clone(), scope }
     }
 
+    /// A branch whose whole path is given.
+    pub(crate) fn within(&self, path: &str) -> Self {
+        Self { shared: self.shared.clone(), scope: path.into() }
+    }
+
+    /// The path of the branch.
+    pub(crate) fn path(&self) -> &str {
+        &self.scope
+    }
+
     /// The identity of the next step of this name in this scope.
     pub(crate) fn next_key(&self, name: &str) -> String {
         let mut occurrences = self.shared.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
@@ -254,8 +267,10 @@ impl Context {
         if self.journal().has_fired(&id) {
             return Ok(());
         }
-        let at = self.now().plus(duration);
-        let left = duration;
+        // One that was waited for together with other things fires when it was first said to.
+        let known = self.journal().timer(&id);
+        let at = known.unwrap_or_else(|| self.now().plus(duration));
+        let left = known.map_or(duration, |at| at.since(self.now()));
         if left < crate::run::WARM_WAIT {
             tokio::select! {
                 biased;
@@ -264,6 +279,63 @@ impl Context {
             }
         }
         Err(Stop::Waiting(Wait::Timer { at, id }))
+    }
+
+    /// Which version of the code goes on from here: `max` where a task comes by for the first time, whatever it was then on
+    /// every later attempt, and `min` where it had gone on from here before there was a gate. One id decides once in a scope.
+    ///
+    /// # Errors
+    /// A mismatch, if the task passed the gate as a version that is not in `min..=max`: the task stands still.
+    pub fn version(&self, id: &str, min: u32, max: u32) -> Result<u32, Stop> {
+        let key = step_key(&self.scope, id, VERSION);
+        let mut journal = self.journal();
+        if let Some(version) = journal.version(&key, min, max)? {
+            return Ok(version);
+        }
+        let version = if journal.has_ahead(&self.scope) { min } else { max };
+        let result = canonical(&version)?;
+        journal.decide_version(key.clone(), result.clone());
+        drop(journal);
+        self.record(key, VERSION, digest::intent(&Json::null()), result);
+        Ok(version)
+    }
+
+    /// Begins a race: several things at once, of which the first to end counts.
+    pub fn race<'a, T>(&'a self, name: &str) -> Race<'a, T> {
+        Race::new(self, name)
+    }
+
+    /// Records an outcome of the context's own.
+    pub(crate) fn record(&self, step: String, kind: &str, intent: String, result: Json) {
+        let completed = StepCompleted {
+            attempt: self.shared.assignment.attempt,
+            code_version: None,
+            intent,
+            kind: kind.to_owned(),
+            result,
+            started_at: self.now(),
+            step,
+        };
+        self.shared.outbox.push(completed.into());
+    }
+
+    /// Waits for the end of a child, as long as it takes: how it ended. Its result is with the child.
+    ///
+    /// # Errors
+    /// The reason to stop: the wait itself, if it has not ended.
+    pub async fn wait_child(&self, name: &str, child: TaskId) -> Result<State, Stop> {
+        let id = self.next_key(name);
+        let ended = self.journal().child(child);
+        self.boundary()?;
+        match ended {
+            Some((state, taken)) => {
+                if !taken {
+                    self.shared.outbox.push(InputTaken { id: child.to_string(), step: id }.into());
+                }
+                Ok(state)
+            }
+            None => Err(Stop::Waiting(Wait::Child { id, task: child })),
+        }
     }
 
     /// Takes the next input of a name, waiting for it as long as it takes.

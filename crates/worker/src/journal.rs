@@ -4,11 +4,17 @@ use crate::executor::Stop;
 use crate::source::JournalEntry;
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::EventBody;
+use everloop_types::id::TaskId;
 use everloop_types::json::Json;
+use everloop_types::state::State;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::PauseReason;
-use everloop_types::wait::Wait;
-use std::collections::{HashMap, HashSet};
+use everloop_types::time::Timestamp;
+use everloop_types::wait::{Cause, Wait};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// The kind of the record that a version gate leaves.
+pub(crate) const VERSION: &str = "version";
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +66,23 @@ pub(crate) enum Found {
 /// The journal of one attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    steps: HashMap<String, Recorded>,
+    steps: BTreeMap<String, Recorded>,
+    /// What version gates have decided.
+    versions: HashMap<String, Json>,
     /// Step keys in the order in which their outcomes were recorded.
     order: Vec<String>,
-    reached: HashSet<String>,
+    reached: BTreeSet<String>,
     inputs: Vec<Sent>,
     decisions: HashMap<String, (String, Option<Json>)>,
     asked: HashSet<String>,
-    /// Timers that earlier attempts waited for, and that have fired since.
+    /// When the timers that earlier attempts waited for fire.
+    timers: HashMap<String, Timestamp>,
+    /// Those that have fired since.
     fired: HashSet<String>,
+    /// How children ended.
+    children: HashMap<TaskId, State>,
+    /// Ids of inputs, decisions and children whose taking is recorded.
+    taken: HashSet<String>,
 }
 
 impl Journal {
@@ -102,6 +116,9 @@ impl Journal {
                 recorded.on_unknown = step.on_unknown;
                 recorded.starts += 1;
             }
+            EventBody::StepCompleted(step) if step.kind == VERSION => {
+                self.versions.insert(step.step, step.result);
+            }
             EventBody::StepCompleted(step) => {
                 self.step(&step.step, &step.kind, &step.intent).outcome =
                     Some(Outcome::Completed(step.result));
@@ -119,14 +136,25 @@ impl Journal {
             }
             // Only the timer ends such a wait, and whoever runs now was woken by it: no clock of a worker is asked.
             EventBody::Waiting(waiting) => {
+                waiting.r#for.leaves(&mut |leaf| {
+                    if let Wait::Timer { at, id } = leaf {
+                        self.timers.insert(id.clone(), *at);
+                    }
+                });
                 if let Wait::Timer { id, .. } = waiting.r#for {
                     self.fired.insert(id);
                 }
+            }
+            // Of several things that were waited for, this one came.
+            EventBody::Ready(ready) if ready.cause == Cause::Timer => self.fired.extend(ready.id),
+            EventBody::Child(child) => {
+                self.children.insert(child.task, child.state);
             }
             EventBody::Input(input) => {
                 self.inputs.push(Sent { id: input.id, name: input.name, data: input.data, taken_by: None });
             }
             EventBody::InputTaken(taken) => {
+                self.taken.insert(taken.id.clone());
                 if let Some(sent) = self.inputs.iter_mut().find(|sent| sent.id == taken.id) {
                     sent.taken_by = Some(taken.step);
                 }
@@ -200,7 +228,54 @@ impl Journal {
         self.asked.contains(id)
     }
 
-    /// Whether an earlier attempt waited for this timer: then it has fired.
+    /// What a gate has decided.
+    ///
+    /// # Errors
+    /// A mismatch, if the code does not know that version any more.
+    pub(crate) fn version(&self, key: &str, min: u32, max: u32) -> Result<Option<u32>, Stop> {
+        let Some(recorded) = self.versions.get(key) else { return Ok(None) };
+        match recorded.parse::<u32>() {
+            Ok(version) if (min..=max).contains(&version) => Ok(Some(version)),
+            Ok(_) | Err(_) => Err(mismatch(
+                &format!("gate {key} was passed as version {recorded}, which the code does not have"),
+                key,
+                &format!("{{\"version\":{recorded}}}"),
+                &format!("{{\"max\":{max},\"min\":{min}}}"),
+            )),
+        }
+    }
+
+    /// Learns what a gate has decided just now.
+    pub(crate) fn decide_version(&mut self, key: String, version: Json) {
+        self.versions.insert(key, version);
+    }
+
+    /// Whether something is recorded of a step in this scope, or below it, that the code has not reached.
+    pub(crate) fn has_ahead(&self, scope: &str) -> bool {
+        let below = format!("{scope}/");
+        let mut ahead = self.steps.keys().filter(|key| !self.reached.contains(*key));
+        ahead.any(|key| scope.is_empty() || key.starts_with(&below))
+    }
+
+    /// Counts everything below a scope as reached: the code does not go there any more.
+    pub(crate) fn abandon(&mut self, scope: &str) {
+        let below = format!("{scope}/");
+        let left: Vec<_> = self.steps.keys().filter(|key| key.starts_with(&below)).cloned().collect();
+        self.reached.extend(left);
+    }
+
+    /// How a child ended, and whether that was taken before.
+    pub(crate) fn child(&mut self, child: TaskId) -> Option<(State, bool)> {
+        let state = *self.children.get(&child)?;
+        Some((state, !self.taken.insert(child.to_string())))
+    }
+
+    /// When a timer fires that an earlier attempt waited for.
+    pub(crate) fn timer(&self, id: &str) -> Option<Timestamp> {
+        self.timers.get(id).copied()
+    }
+
+    /// Whether an earlier attempt waited for this timer and it has fired.
     pub(crate) fn has_fired(&self, id: &str) -> bool {
         self.fired.contains(id)
     }

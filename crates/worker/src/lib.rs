@@ -11,6 +11,7 @@ pub mod context;
 pub mod executor;
 pub mod journal;
 pub mod outbox;
+pub mod race;
 pub mod run;
 pub mod source;
 pub mod step;

@@ -84,6 +84,7 @@ pub fn is_journal(kind: &str) -> bool {
             | "step.completed"
             | "step.failed"
             | "task.waiting"
+            | "task.ready"
             | "task.input"
             | "task.input_taken"
             | "approval.requested"

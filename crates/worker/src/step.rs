@@ -7,6 +7,7 @@ use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{Level, StepCompleted, StepFailed, StepStarted};
 use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
+use everloop_types::task::Parent;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,7 +68,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    /// What kind of step it is: `http`, `shell`, `model`.
+    /// What kind of step it is: `http`, `shell`, `model`. The context's own are `version` and `race`.
     pub fn kind(mut self, kind: &str) -> Self {
         kind.clone_into(&mut self.kind);
         self
@@ -105,6 +106,11 @@ impl<'a> Step<'a> {
     /// The key that makes the effect of this step happen once where it is made: the same for every try and attempt.
     pub fn idempotency_key(&self) -> String {
         everloop_journal::digest::step_idempotency_key(self.context.assignment().keys_of(), &self.key)
+    }
+
+    /// What to give as `parent` to a task that the step starts: its end is told to this task, and it ends with it.
+    pub fn parent(&self) -> Parent {
+        Parent { step: Some(self.key.clone()), task: self.context.assignment().task }
     }
 
     /// Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins.

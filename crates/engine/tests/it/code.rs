@@ -3,7 +3,6 @@
 use crate::harness::{Harness, TENANT};
 use everloop_engine::pipeline::op::Wish;
 use everloop_engine::source::EngineSource;
-use everloop_testkit::system::RealClock;
 use everloop_types::event::LostReason;
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
@@ -42,7 +41,7 @@ pub(crate) fn start(
     let worker = Worker {
         source: Arc::new(EngineSource::embedded(h.engine.clone())),
         registry: Registry::default().with(Arc::new(Scripted(Box::new(code)))),
-        clock: Arc::new(RealClock::default()),
+        clock: h.clock.clone(),
         options: Options { max_concurrent_tasks: 2, ..Options::default() },
     };
     #[expect(clippy::disallowed_methods, reason = "a test may")]

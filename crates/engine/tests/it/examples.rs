@@ -1,18 +1,21 @@
 //! The examples of docs/executors.md, run.
 
 use crate::code::{lose, start, until};
-use crate::harness::{Harness, json, mock};
-use everloop_engine::pipeline::op::Wish;
+use crate::harness::{Harness, TENANT, actor, json, mock};
+use everloop_engine::engine::Engine;
+use everloop_engine::pipeline::op::{Submit, Wish};
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{ApprovalDecision, EventBody};
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
 use everloop_types::state::State;
+use everloop_types::task::TaskSpec;
 use everloop_worker::context::{Context, canonical};
 use everloop_worker::executor::Stop;
 use everloop_worker::step::Verdict;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 trait Bank: Send + Sync {
     /// Pays, once for each key.
@@ -28,6 +31,43 @@ async fn charge(context: Context, bank: Arc<dyn Bank>) -> Result<Json, Stop> {
     canonical(&receipt)
 }
 
+async fn invoice(context: Context) -> Result<Json, Stop> {
+    let mut total: u64 = context.step("total").run(async { Ok::<_, TaskError>(100) }).await?;
+    // Tax came with version 2. Tasks that were past this point by then go on without it.
+    if context.version("tax", 1, 2)? >= 2 {
+        total += context.step("tax").args(&total).run(async { Ok::<_, TaskError>(total / 5) }).await?;
+    }
+    context.step("send").args(&total).run(async { Ok::<_, TaskError>(total) }).await?;
+    canonical(&total)
+}
+
+async fn approval(context: Context) -> Result<Json, Stop> {
+    let (_, answer) = context
+        .race("answer")
+        .branch(|context| async move { context.wait_input("answer").await })
+        .branch(|context| async move {
+            context.sleep("patience", Duration::from_secs(24 * 3600)).await?;
+            canonical(&"no")
+        })
+        .run()
+        .await?;
+    Ok(answer)
+}
+
+trait Tasks: Send + Sync {
+    /// Submits a task; under the same key, the same one.
+    fn submit(&self, spec: TaskSpec, key: String) -> BoxFuture<'static, Result<TaskId, TaskError>>;
+}
+
+async fn delegate(context: Context, tasks: Arc<dyn Tasks>) -> Result<Json, Stop> {
+    let step = context.step("start");
+    let spec = TaskSpec { parent: Some(step.parent()), ..TaskSpec::new("mock") };
+    let key = step.idempotency_key();
+    let child: TaskId = step.run(tasks.submit(spec, key)).await?;
+    let ended = context.wait_child("child", child).await?;
+    canonical(&ended)
+}
+
 #[test]
 fn the_page_has_these_examples() {
     let page = include_str!("../../../../docs/executors.md");
@@ -40,7 +80,7 @@ fn the_page_has_these_examples() {
         assert!(here.contains(shown.trim()), "not run here:\n{shown}");
         found += 1;
     }
-    assert_eq!(found, 1);
+    assert_eq!(found, 4);
 }
 
 /// A bank that loses its first answer, and knows what it is told to know.
@@ -138,7 +178,7 @@ async fn a_person_is_asked_about_a_cut_off_step_that_nobody_knows_about() {
     let books = Books::new(Some(Verdict::Unknown));
     let task = cut_off(&h, &books).await;
     h.reaches(task, State::Waiting).await;
-    let open = h.engine.snapshot(crate::harness::TENANT, task).await.unwrap().task.open_requests.clone();
+    let open = h.engine.snapshot(TENANT, task).await.unwrap().task.open_requests.clone();
     assert_eq!(open[0].id, "charge#1");
     let decision = ApprovalDecision {
         decision: "happened".to_owned(),
@@ -160,8 +200,92 @@ async fn a_verification_that_fails_ends_the_try_and_the_next_one_asks_again() {
     let task = cut_off(&h, &books).await;
     until(&h, task, "task.retry_scheduled", 1).await;
     *books.verdict.lock().unwrap() = Some(Verdict::Happened("paid once".to_owned()));
-    h.clock.advance(std::time::Duration::from_secs(60));
+    h.clock.advance(Duration::from_secs(60));
     h.reaches(task, State::Completed).await;
     assert_eq!(result(&h, task), "\"paid once\"");
     assert_eq!((books.keys.lock().unwrap().len(), *books.asked.lock().unwrap()), (1, 2));
+}
+
+fn input(name: &str, data: &str) -> Wish {
+    Wish::Input { id: format!("sig_{name}"), name: name.to_owned(), data: json(data) }
+}
+
+/// Moves the clocks until a task has come to a state: for what the reconciler does in its own time.
+async fn later(h: &Harness, by: Duration, task: TaskId, state: State) {
+    h.clock.advance(by);
+    h.reaches(task, state).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_lets_new_tasks_through_as_the_newest_version() {
+    let h = Harness::new();
+    let _stop = start(&h, |context| Box::pin(invoice(context)));
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "120");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_answer_or_the_end_of_patience_wins() {
+    let h = Harness::new();
+    let _stop = start(&h, |context| Box::pin(approval(context)));
+    let (asked, silent) = (h.submit(mock()).await.unwrap().task.id, h.submit(mock()).await.unwrap().task.id);
+    for task in [asked, silent] {
+        h.reaches(task, State::Waiting).await;
+    }
+    h.wish(asked, input("answer", "\"yes\"")).await.unwrap();
+    h.reaches(asked, State::Completed).await;
+    assert_eq!(result(&h, asked), "\"yes\"");
+    later(&h, Duration::from_secs(24 * 3600), silent, State::Completed).await;
+    assert_eq!(result(&h, silent), "\"no\"");
+}
+
+struct Direct(Arc<Engine>);
+
+impl Tasks for Direct {
+    fn submit(&self, spec: TaskSpec, key: String) -> BoxFuture<'static, Result<TaskId, TaskError>> {
+        let engine = self.0.clone();
+        Box::pin(async move {
+            let submit = Submit {
+                id: TaskId(engine.new_id()),
+                tenant: TENANT,
+                actor: actor(),
+                spec,
+                data_subject: None,
+                keys: vec![everloop_journal::digest::key_hash(TENANT, "request", &key)],
+                request: [0; 16],
+                trace: None,
+                fork: None,
+            };
+            let submitted = engine.submit(submit).await;
+            submitted
+                .map(|(snapshot, _)| snapshot.task.id)
+                .map_err(|refusal| TaskError::new(refusal.code, refusal.detail))
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_starts_another_and_hears_of_its_end() {
+    let h = Harness::new();
+    let tasks: Arc<dyn Tasks> = Arc::new(Direct(h.engine.clone()));
+    let _stop = start(&h, move |context| {
+        let tasks = tasks.clone();
+        Box::pin(async move {
+            match &context.assignment().spec.parent {
+                Some(_) => context.wait_input("go").await,
+                None => delegate(context, tasks).await,
+            }
+        })
+    });
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(task, State::Waiting).await;
+    let children = h.engine.read(move |store| store.live_children(TENANT, task, 9)).await.unwrap();
+    assert_eq!(children.len(), 1);
+    h.reaches(children[0], State::Waiting).await;
+    h.wish(children[0], input("go", "1")).await.unwrap();
+    h.reaches(task, State::Completed).await;
+    assert_eq!(result(&h, task), "\"completed\"");
+    assert_eq!((count(&h, task, "task.child"), count(&h, task, "task.input_taken")), (1, 1));
+    assert!(h.engine.snapshot(TENANT, task).await.unwrap().task.arrived.is_empty());
 }

@@ -7,6 +7,8 @@ mod embedded;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod housekeep;
