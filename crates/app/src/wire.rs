@@ -6,6 +6,7 @@
 
 use crate::system::{SystemClock, SystemRandom};
 use anyhow::{Context as _, bail};
+use everloop_client::Client;
 use everloop_control::{Control, Mode};
 use everloop_engine::engine::{Engine, Threads};
 use everloop_engine::housekeep::Retention;
@@ -259,21 +260,36 @@ async fn start_engine(
     Ok((engine, threads))
 }
 
-/// The executors of a worker whose attempts get their folders under `workspaces`. Commands run where they are allowed to.
-pub(crate) fn executors(extra: &Registry, workspaces: &Path, commands: bool) -> anyhow::Result<Registry> {
-    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
-    Ok(extra
-        .clone()
-        .with(Arc::new(everloop_exec::mock::Mock))
-        .with(Arc::new(everloop_exec::http::Http::new()))
-        .with(Arc::new(Shell::new(shell))))
+/// The executors that need nothing of the machine.
+fn plain(extra: &Registry) -> Registry {
+    extra.clone().with(Arc::new(everloop_exec::mock::Mock)).with(Arc::new(everloop_exec::http::Http::new()))
 }
 
-async fn told_to_stop() {
+/// The executors of a worker whose attempts get their folders under `workspaces`. Commands run where they are allowed to.
+fn executors(extra: &Registry, workspaces: &Path, commands: bool) -> anyhow::Result<Registry> {
+    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
+    Ok(plain(extra).with(Arc::new(Shell::new(shell))))
+}
+
+/// A worker for a server elsewhere. Where commands are not allowed it does not offer to run any: another worker may.
+pub(crate) fn worker(client: Client, options: WorkerOptions, commands: bool) -> anyhow::Result<Worker> {
+    let registry = if commands {
+        let workspaces = std::env::temp_dir().join(format!("everloop-worker-{}", std::process::id()));
+        executors(&Registry::default(), &workspaces, commands)?
+    } else {
+        plain(&Registry::default())
+    };
+    let source = Arc::new(everloop_client::work::HttpSource::new(client));
+    Ok(Worker { source, registry, clock: Arc::new(SystemClock::start()), options })
+}
+
+/// Ends when the process is told to stop.
+pub(crate) async fn told_to_stop() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM can't be listened for");
+            tracing::error!(%error, "SIGTERM can't be listened for; Ctrl-C has to do");
+            let _ = tokio::signal::ctrl_c().await;
             return;
         }
     };
