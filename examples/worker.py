@@ -50,12 +50,20 @@ def call(method, path, body=None, lease=None, timeout=60):
         time.sleep(1)
 
 
+def value(found):
+    """The value itself: one that was too large for its event is kept as a blob."""
+    blob = found.get("$blob") if isinstance(found, dict) else None
+    if blob and blob["media_type"] == "application/json":
+        return call("GET", f"/blobs/{blob['id']}")
+    return found
+
+
 class Attempt:
     """One claimed task: its journal, and the batches that go back."""
 
     def __init__(self, worker, assignment):
         self.worker, self.task, self.lease = worker, assignment["task"], assignment["lease"]
-        self.number, self.input = assignment["attempt"], assignment["spec"].get("input")
+        self.number, self.input = assignment["attempt"], value(assignment["spec"].get("input"))
         self.batch = 0
         self.recorded = {}
         for item in assignment["journal"]:
@@ -74,7 +82,7 @@ class Attempt:
         if key in self.recorded:
             if self.recorded[key]["intent"] != intent:
                 raise RuntimeError(f"step {key} was recorded with other arguments")
-            return self.recorded[key]["result"]
+            return value(self.recorded[key]["result"])
         started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         result = work(args)
         data = {"attempt": self.number, "intent": intent, "kind": "step", "result": result,

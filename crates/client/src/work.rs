@@ -9,6 +9,7 @@ use everloop_api::worker::{
     SignalWord, SignalsAnswer, SuspendRequest,
 };
 use everloop_api::{BASE, LEASE_HEADER};
+use everloop_types::blob::BlobName;
 use everloop_types::error::{Class, Code, Refusal};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -216,6 +217,23 @@ impl WorkSource for HttpSource {
                 }
             };
             Ok(self.client.done(call.repeatable()).await?)
+        })
+    }
+
+    fn blob(&self, _tenant: TenantId, id: String) -> Sourced<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            match self.client.blob(&id).await {
+                Ok(bytes) => Ok(Some(bytes.to_vec())),
+                Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn put_blob(&self, _tenant: TenantId, media_type: String, bytes: Vec<u8>) -> Sourced<'_, BlobName> {
+        Box::pin(async move {
+            let name = self.client.blob_put(bytes.into(), &media_type).await?.blob;
+            Ok(BlobName { hash: name.hash, id: name.id, media_type: name.media_type, size: name.size })
         })
     }
 

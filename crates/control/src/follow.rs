@@ -214,16 +214,7 @@ impl Control {
         let following = |first, at, over| {
             let follower = self.engine().follow(tenant, stream, at, last);
             let follower = if frames { follower.with_frames() } else { follower };
-            Some(Following {
-                control: self.clone(),
-                tenant,
-                stream,
-                first,
-                behind: None,
-                follower,
-                at,
-                over,
-            })
+            Some(Following { control: self.clone(), tenant, stream, first, behind: None, follower, at, over })
         };
         if after > last {
             let data = format!("{{\"asked\":{after},\"last_seq\":{last}}}");

@@ -5,6 +5,7 @@ use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Claimed, Op};
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
+use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -279,6 +280,16 @@ impl WorkSource for EngineSource {
             let write = Write { token: lease, batch, actor: actor.to_string(), events, end, successor };
             sourced(self.engine.write(tenant, task, write).await)
         })
+    }
+
+    fn blob(&self, tenant: TenantId, id: String) -> Sourced<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            sourced(self.engine.blob(tenant, &id).await.map(|found| found.map(|(_, bytes)| bytes)))
+        })
+    }
+
+    fn put_blob(&self, tenant: TenantId, media_type: String, bytes: Vec<u8>) -> Sourced<'_, BlobName> {
+        Box::pin(async move { sourced(self.engine.blob_put(tenant, media_type, bytes).await) })
     }
 
     fn frames(

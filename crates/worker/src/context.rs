@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -68,11 +68,19 @@ pub(crate) struct Shared {
     pub(crate) control: watch::Receiver<Control>,
     source: Arc<dyn WorkSource>,
     clock: Arc<dyn Clock>,
+    /// The input itself, once it was fetched.
+    input: OnceLock<Json>,
     journal: Mutex<Journal>,
     /// How often a name was used in a scope.
     occurrences: Mutex<HashMap<(Arc<str>, String), u32>>,
     /// When progress was last written, in milliseconds of the monotonic clock.
     progress_at: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn source(&self) -> &dyn WorkSource {
+        &*self.source
+    }
 }
 
 impl Context {
@@ -92,6 +100,7 @@ impl Context {
             control,
             source,
             clock,
+            input: OnceLock::new(),
             journal,
             occurrences: Mutex::default(),
             progress_at: AtomicU64::new(0),
@@ -114,7 +123,16 @@ impl Context {
 
     /// The input, `null` if there was none.
     pub fn input(&self) -> Json {
-        self.shared.assignment.spec.input.clone().unwrap_or_default()
+        let sent = || self.shared.assignment.spec.input.clone().unwrap_or_default();
+        self.shared.input.get().cloned().unwrap_or_else(sent)
+    }
+
+    /// Fetches the input, where it was too large for its event.
+    pub(crate) async fn fetch_input(&self) -> Result<(), Stop> {
+        let input = self.resolve(self.input()).await?;
+        // Set once, before the executor runs.
+        let _ = self.shared.input.set(input);
+        Ok(())
     }
 
     /// The input, read into a type of the executor's.
@@ -351,7 +369,7 @@ impl Context {
                 if let Some(id) = taken {
                     self.shared.outbox.push(InputTaken { id, step }.into());
                 }
-                Ok(data)
+                self.resolve(data).await
             }
             None => Err(Stop::Waiting(Wait::Input { id: step, name: name.to_owned() })),
         }
@@ -369,7 +387,11 @@ impl Context {
         details: Option<Json>,
     ) -> Result<(String, Option<Json>), Stop> {
         let id = self.next_key(name);
-        self.ask_with_id(id, prompt, choices, details)
+        let (decision, result) = self.ask_with_id(id, prompt, choices, details)?;
+        Ok(match result {
+            Some(result) => (decision, Some(self.resolve(result).await?)),
+            None => (decision, None),
+        })
     }
 
     pub(crate) fn ask_with_id(

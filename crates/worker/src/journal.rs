@@ -79,6 +79,8 @@ pub(crate) struct Journal {
     timers: HashMap<String, Timestamp>,
     /// Those that have fired since.
     fired: HashSet<String>,
+    /// The task whose idempotency keys the steps have, where it is another one.
+    keys_of: Option<TaskId>,
     /// How children ended.
     children: HashMap<TaskId, State>,
     /// Ids of inputs, decisions and children whose taking is recorded.
@@ -147,6 +149,7 @@ impl Journal {
             }
             // Of several things that were waited for, this one came.
             EventBody::Ready(ready) if ready.cause == Cause::Timer => self.fired.extend(ready.id),
+            EventBody::Forked(forked) => self.keys_of = forked.from.keys_of,
             EventBody::Child(child) => {
                 self.children.insert(child.task, child.state);
             }
@@ -268,6 +271,11 @@ impl Journal {
     pub(crate) fn child(&mut self, child: TaskId) -> Option<(State, bool)> {
         let state = *self.children.get(&child)?;
         Some((state, !self.taken.insert(child.to_string())))
+    }
+
+    /// The task whose idempotency keys the steps have, where the task does another one's work again.
+    pub(crate) fn keys_of(&self) -> Option<TaskId> {
+        self.keys_of
     }
 
     /// When a timer fires that an earlier attempt waited for.

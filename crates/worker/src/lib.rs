@@ -7,6 +7,7 @@
 //! The rule that everything here serves: a step that was recorded is not run again, and no step begins before the outcomes
 //! of those before it are durable.
 
+mod blob;
 pub mod context;
 pub mod executor;
 pub mod journal;

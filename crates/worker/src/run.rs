@@ -319,7 +319,11 @@ async fn run_attempt(registry: &Registry, context: Context, control: watch::Send
             let _ = outbox.end(AttemptEnd::Failed { error }).await;
             return;
         };
-        let mut work = pin!(AssertUnwindSafe(executor.run(context.clone())).catch_unwind());
+        let work = async {
+            context.fetch_input().await?;
+            executor.run(context.clone()).await
+        };
+        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
         let mut too_long = pin!(async {
             match assignment.spec.policy.timeout_ms {
                 Some(limit) => tokio::time::sleep(Duration::from_millis(limit)).await,

@@ -1,5 +1,6 @@
 //! Where work comes from, and where its events go.
 
+use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -53,17 +54,6 @@ pub struct Assignment {
     pub kind_version: Option<u32>,
     /// The recorded history, in order: steps, inputs and what else a replay needs.
     pub journal: Vec<JournalEntry>,
-}
-
-impl Assignment {
-    /// The task whose idempotency keys its steps have: itself, unless it is redriven.
-    pub fn keys_of(&self) -> TaskId {
-        let forked = self.journal.iter().find_map(|entry| match &entry.body {
-            EventBody::Forked(forked) => forked.from.keys_of,
-            _ => None,
-        });
-        forked.unwrap_or(self.task)
-    }
 }
 
 /// An event of the task's past that a replay needs.
@@ -194,6 +184,12 @@ pub trait WorkSource: Send + Sync {
         events: Vec<EventBody>,
         end: Option<AttemptEnd>,
     ) -> Sourced<'_, ()>;
+
+    /// The bytes of a blob, if it is there.
+    fn blob(&self, tenant: TenantId, id: String) -> Sourced<'_, Option<Vec<u8>>>;
+
+    /// Keeps bytes, durably, and gives what names them.
+    fn put_blob(&self, tenant: TenantId, media_type: String, bytes: Vec<u8>) -> Sourced<'_, BlobName>;
 
     /// Shows frames to live followers. They may be lost.
     fn frames(

@@ -105,7 +105,8 @@ impl<'a> Step<'a> {
 
     /// The key that makes the effect of this step happen once where it is made: the same for every try and attempt.
     pub fn idempotency_key(&self) -> String {
-        everloop_journal::digest::step_idempotency_key(self.context.assignment().keys_of(), &self.key)
+        let keys_of = self.context.journal().keys_of().unwrap_or(self.context.assignment().task);
+        everloop_journal::digest::step_idempotency_key(keys_of, &self.key)
     }
 
     /// What to give as `parent` to a task that the step starts: its end is told to this task, and it ends with it.
@@ -127,7 +128,9 @@ impl<'a> Step<'a> {
         let context = self.context;
         let found = context.journal().find(&self.key, &self.kind, &intent)?;
         let failed_tries = match found {
-            Found::Outcome(Outcome::Completed(result)) => return Ok(result.parse()?),
+            Found::Outcome(Outcome::Completed(result)) => {
+                return Ok(context.resolve(result).await?.parse()?);
+            }
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
             Found::Nothing { failed_tries } => failed_tries,
             Found::InDoubt(policy, start) => match self.in_doubt(policy, start).await? {
@@ -141,7 +144,7 @@ impl<'a> Step<'a> {
                         context.now(),
                         result.clone(),
                     );
-                    return Ok(result.parse()?);
+                    return Ok(context.resolve(result).await?.parse()?);
                 }
                 None => 0,
             },

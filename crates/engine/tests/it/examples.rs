@@ -256,6 +256,7 @@ impl Tasks for Direct {
                 request: [0; 16],
                 trace: None,
                 fork: None,
+                takes_key_of: None,
             };
             let submitted = engine.submit(submit).await;
             submitted

@@ -2,13 +2,14 @@
 
 use everloop_engine::engine::{Engine, Parts, Threads};
 use everloop_engine::housekeep::Retention;
-use everloop_engine::pipeline::op::{Op, Snapshot, Submit, Wish};
+use everloop_engine::pipeline::op::{Fork, Op, Snapshot, Submit, Wish};
 use everloop_engine::source::EngineSource;
 use everloop_journal::chain::Verifier;
 use everloop_journal::keys::SigningKey;
 use everloop_store::memory::MemoryStore;
 use everloop_store::port::{EventRead, WriteStore};
-use everloop_store::rows::Installation;
+use everloop_store::rows::{Installation, TenantRow};
+use everloop_store::work::Row;
 use everloop_testkit::clock::FakeClock;
 use everloop_testkit::random::Seeded;
 use everloop_types::error::{Class, Refusal, TaskError};
@@ -17,7 +18,7 @@ use everloop_types::id::{InstallationId, TaskId, TenantId, UserId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
-use everloop_types::task::TaskSpec;
+use everloop_types::task::{ForkedFrom, TaskSpec};
 use everloop_types::time::Timestamp;
 use everloop_types::worker::{KindOffer, WorkerSpec};
 use everloop_worker::source::{Assignment, AttemptEnd, SourceError, WorkSource};
@@ -107,9 +108,13 @@ impl Harness {
         spec: TaskSpec,
         key: Option<(&str, u8)>,
     ) -> Result<Arc<Snapshot>, Refusal> {
+        self.engine.submit(self.request(spec, key)).await.map(|(snapshot, _)| snapshot)
+    }
+
+    fn request(&self, spec: TaskSpec, key: Option<(&str, u8)>) -> Submit {
         let keys =
             key.iter().map(|(key, _)| everloop_journal::digest::key_hash(TENANT, "key", key)).collect();
-        let submit = Submit {
+        Submit {
             id: TaskId(self.engine.new_id()),
             tenant: TENANT,
             actor: actor(),
@@ -120,7 +125,31 @@ impl Harness {
             trace: None,
             fork: None,
             takes_key_of: None,
+        }
+    }
+
+    /// One with a tenant, whose secret blobs are named by.
+    pub(crate) async fn with_tenant(self) -> Self {
+        let row = TenantRow {
+            id: TENANT,
+            name: "default".to_owned(),
+            secret: [3; 32],
+            created_at: self.engine.now(),
         };
+        self.engine.ask(Op::Rows(vec![Row::TenantPut(row)])).await.unwrap();
+        self
+    }
+
+    /// A fork of a task at an event.
+    pub(crate) fn fork(&self, task: TaskId, upto_seq: u64, keys_of: Option<TaskId>) -> Fork {
+        let events = self.events(task);
+        let hash = events.iter().find(|event| event.seq == upto_seq).unwrap().hash;
+        let hash = everloop_journal::hex::encode(&hash);
+        Fork { from: ForkedFrom { hash, keys_of, task, upto_seq }, events: Arc::new(events) }
+    }
+
+    pub(crate) async fn submit_forked(&self, fork: Fork) -> Result<Arc<Snapshot>, Refusal> {
+        let submit = Submit { fork: Some(fork), ..self.request(mock(), None) };
         self.engine.submit(submit).await.map(|(snapshot, _)| snapshot)
     }
 

@@ -2,14 +2,12 @@
 
 use crate::harness::{Harness, TENANT, json, memory, mock};
 use everloop_engine::housekeep::{EVERY, Retention};
-use everloop_engine::pipeline::op::{Op, Wish};
+use everloop_engine::pipeline::op::Wish;
 use everloop_journal::chain::Verifier;
 use everloop_journal::export::{ExportVerifier, Verdict, anchor_line, receipt_line};
 use everloop_journal::keys::Jwks;
 use everloop_journal::{chain, receipt};
 use everloop_store::port::{Blob, EventRead, InstallationRead, TaskRead};
-use everloop_store::rows::TenantRow;
-use everloop_store::work::Row;
 use everloop_types::blob::BlobName;
 use everloop_types::error::Code;
 use everloop_types::event::{Event, EventBody, Log, StepCompleted};
@@ -66,18 +64,6 @@ impl Harness {
         let end = Some(AttemptEnd::Completed { result: json("{\"done\":true}") });
         self.write(worker, &claimed, batch + 1, vec![step("1")], end).await.unwrap();
         task
-    }
-
-    /// One with a tenant, whose secret blobs are named by.
-    async fn with_tenant(self) -> Self {
-        let row = TenantRow {
-            id: TENANT,
-            name: "default".to_owned(),
-            secret: [3; 32],
-            created_at: self.engine.now(),
-        };
-        self.engine.ask(Op::Rows(vec![Row::TenantPut(row)])).await.unwrap();
-        self
     }
 
     async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {

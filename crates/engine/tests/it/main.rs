@@ -13,6 +13,8 @@ mod harness;
 #[cfg(test)]
 mod housekeep;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod live;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use everloop_testkit::system::RealClock;
+use everloop_types::blob::BlobName;
 use everloop_types::event::{EventBody, Level, Log};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
@@ -11,7 +12,7 @@ use everloop_types::worker::WorkerSpec;
 use everloop_worker::executor::{Executor, Registry};
 use everloop_worker::run::{Options, Worker};
 use everloop_worker::source::{
-    Assignment, AttemptEnd, Frame, JournalEntry, Signal, Sourced, TaskSignal, WorkSource,
+    Assignment, AttemptEnd, Frame, JournalEntry, Signal, SourceError, Sourced, TaskSignal, WorkSource,
 };
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -105,6 +106,14 @@ impl WorkSource for Source {
             sleep(self.delay).await;
             Ok(())
         })
+    }
+
+    fn blob(&self, _: TenantId, _: String) -> Sourced<'_, Option<Vec<u8>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn put_blob(&self, _: TenantId, _: String, _: Vec<u8>) -> Sourced<'_, BlobName> {
+        Box::pin(async { Err(SourceError::Unavailable("nothing keeps blobs here".to_owned())) })
     }
 
     fn frames(&self, _: TenantId, _: TaskId, _: LeaseToken, _: Vec<Frame>) -> Sourced<'_, ()> {
