@@ -7,6 +7,7 @@
 use crate::system::{SystemClock, SystemRandom};
 use anyhow::{Context as _, bail};
 use everloop_client::Client;
+use everloop_control::archive::is_cut_short;
 use everloop_control::{Control, Mode};
 use everloop_engine::engine::{Engine, Threads};
 use everloop_engine::housekeep::Retention;
@@ -31,6 +32,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// The file with the private key that signs receipts.
+pub(crate) const SIGNING_KEY: &str = "signing-key.json";
 
 /// How a server is run.
 #[derive(Clone, Debug)]
@@ -94,7 +98,9 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
     // A store works for whoever waits on a thread, and not within the runtime.
-    let store = tokio::task::block_in_place(|| open_store(options, &url, &*clock, &*random))?;
+    let store = tokio::task::block_in_place(|| {
+        open_store(&options.data_dir, options.database_url.as_deref(), Some(&url), &*clock, &*random)
+    })?;
     let key = Arc::new(signing_key(&options.data_dir, &*random)?);
     // Whatever the last run of this server has left running goes before its leases do.
     let workspaces = options.data_dir.join("workspaces");
@@ -155,36 +161,84 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     served.map_err(Into::into)
 }
 
-struct Stores {
-    writer: Box<dyn WriteStore>,
-    reader: Arc<dyn ReadStore>,
-    blobs: Arc<dyn Blob>,
-    name: &'static str,
+/// An open database.
+pub(crate) struct Stores {
+    pub(crate) writer: Box<dyn WriteStore>,
+    pub(crate) reader: Arc<dyn ReadStore>,
+    pub(crate) blobs: Arc<dyn Blob>,
+    /// Which engine.
+    pub(crate) name: &'static str,
 }
 
-fn open_store(
-    options: &ServeOptions,
-    url: &str,
+/// Which database a setting names.
+enum Database {
+    Sqlite(SqliteOptions),
+    Postgres(PostgresOptions),
+}
+
+impl Database {
+    /// A file in the data folder when none is named.
+    fn named(data_dir: &Path, database_url: Option<&str>) -> anyhow::Result<Self> {
+        match database_url {
+            None => Ok(Self::Sqlite(SqliteOptions::new(data_dir.join("everloop.db")))),
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(Self::Postgres(PostgresOptions::new(url)))
+            }
+            Some(url) => match url.strip_prefix("sqlite:") {
+                Some(path) => Ok(Self::Sqlite(SqliteOptions::new(path))),
+                None => bail!(
+                    "--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder"
+                ),
+            },
+        }
+    }
+}
+
+/// Opens a database to write it, and makes it if it is not there. `url` is what others are told who find it in use.
+pub(crate) fn open_store(
+    data_dir: &Path,
+    database_url: Option<&str>,
+    url: Option<&str>,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> anyhow::Result<Stores> {
     let birth = Birth::new(clock.now(), random);
-    let blobs = Arc::new(everloop_store_sql::blob_files::BlobFiles::new(&options.data_dir));
-    let default = format!("sqlite:{}", options.data_dir.join("everloop.db").display());
-    let database = options.database_url.as_deref().unwrap_or(&default);
-    let (opened, name) = if let Some(path) = database.strip_prefix("sqlite:") {
-        let sqlite = SqliteOptions { url: Some(url.to_owned()), ..SqliteOptions::new(path) };
-        (everloop_store_sql::open_sqlite(&sqlite, &birth), "sqlite")
-    } else if database.starts_with("postgres://") || database.starts_with("postgresql://") {
-        (everloop_store_sql::open_postgres(&PostgresOptions::new(database), &birth), "postgres")
-    } else {
-        bail!(
-            "--database-url must begin with sqlite: or postgres://\n  hint: leave it out to use a file in the data folder"
-        );
+    let (opened, name) = match Database::named(data_dir, database_url)? {
+        Database::Sqlite(sqlite) => {
+            let sqlite = SqliteOptions { url: url.map(str::to_owned), ..sqlite };
+            (everloop_store_sql::open_sqlite(&sqlite, &birth), "sqlite")
+        }
+        Database::Postgres(postgres) => (everloop_store_sql::open_postgres(&postgres, &birth), "postgres"),
     };
     let opened = opened.map_err(said)?;
+    if is_cut_short(&*opened.reader)? {
+        bail!(
+            "a restore into this database was cut short\n  hint: remove the database, and restore the backup again"
+        );
+    }
+    Ok(Stores { writer: opened.writer, reader: opened.reader, blobs: blob_files(data_dir), name })
+}
 
-    Ok(Stores { writer: opened.writer, reader: opened.reader, blobs, name })
+/// Opens a database to read it, beside a server that may be writing it.
+pub(crate) fn look_store(
+    data_dir: &Path,
+    database_url: Option<&str>,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> anyhow::Result<(Arc<dyn ReadStore>, Arc<dyn Blob>)> {
+    let reader = match Database::named(data_dir, database_url)? {
+        Database::Sqlite(sqlite) => everloop_store_sql::look_sqlite(&sqlite),
+        Database::Postgres(postgres) => {
+            let options = PostgresOptions { migrate: false, ..postgres };
+            let birth = Birth::new(clock.now(), random);
+            everloop_store_sql::open_postgres(&options, &birth).map(|opened| opened.reader)
+        }
+    };
+    Ok((reader.map_err(said)?, blob_files(data_dir)))
+}
+
+fn blob_files(data_dir: &Path) -> Arc<dyn Blob> {
+    Arc::new(everloop_store_sql::blob_files::BlobFiles::new(data_dir))
 }
 
 /// What to do about the schema of a database.
@@ -204,18 +258,19 @@ pub(crate) fn migrate(
     database_url: Option<&str>,
     wish: Migrate,
 ) -> anyhow::Result<Vec<Status>> {
-    let default = format!("sqlite:{}", data_dir.join("everloop.db").display());
-    let database = database_url.unwrap_or(&default);
-    let sqlite = database.strip_prefix("sqlite:").map(SqliteOptions::new);
-    if sqlite.as_ref().is_some_and(|sqlite| !sqlite.path.exists()) && !matches!(wish, Migrate::Up(_)) {
+    let database = Database::named(data_dir, database_url)?;
+    if let Database::Sqlite(sqlite) = &database
+        && !sqlite.path.exists()
+        && !matches!(wish, Migrate::Up(_))
+    {
         bail!(
-            "there is no database at {database}\n  hint: name its folder with --data-dir, or its address with --database-url"
+            "there is no database at {}\n  hint: name its folder with --data-dir, or its address with --database-url",
+            sqlite.path.display()
         );
     }
-    let postgres = PostgresOptions::new(database);
-    let target = || match &sqlite {
-        Some(sqlite) => Target::Sqlite(sqlite),
-        None => Target::Postgres(&postgres),
+    let target = || match &database {
+        Database::Sqlite(sqlite) => Target::Sqlite(sqlite),
+        Database::Postgres(postgres) => Target::Postgres(postgres),
     };
     match wish {
         Migrate::Status => {}
@@ -306,7 +361,7 @@ fn port_in_use(options: &ServeOptions) -> String {
     )
 }
 
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
         format!(
             "the data folder {} can't be made\n  hint: choose one that you can write with --data-dir",
@@ -316,7 +371,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file so that it is there whole or not at all, readable by its owner only.
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let written = || -> std::io::Result<()> {
         let new = path.with_extension("new");
         let mut file =
@@ -359,7 +414,7 @@ fn api_key(options: &ServeOptions, random: &dyn Random) -> anyhow::Result<String
 }
 
 fn signing_key(data_dir: &Path, random: &dyn Random) -> anyhow::Result<SigningKey> {
-    let file = data_dir.join("signing-key.json");
+    let file = data_dir.join(SIGNING_KEY);
     match fs::read_to_string(&file) {
         Ok(text) => SigningKey::from_text(&text).with_context(|| {
             format!("{} holds no signing key\n  hint: put back the file from a backup", file.display())

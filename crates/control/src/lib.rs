@@ -6,6 +6,7 @@
 //! Deliberately absent: HTTP, and any rule about what may happen to a task. Those are `server`'s and `engine`'s.
 
 pub mod acts;
+pub mod archive;
 pub mod blobs;
 pub mod bulk;
 pub mod caller;

@@ -21,7 +21,7 @@ use everloop_types::json::Json;
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::task::PauseReason;
-use everloop_types::time::Clock;
+use everloop_types::time::{Clock, Timestamp};
 use everloop_types::wait::Wait;
 use everloop_types::worker::{KindOffer, WorkerSpec};
 use everloop_worker::executor::Registry;
@@ -43,6 +43,11 @@ pub struct Bench {
     engine: Arc<Engine>,
     /// The engine's threads; they end when everything else is gone.
     pub threads: Threads,
+}
+
+/// A database of its own, with nothing in it.
+pub fn empty_store(now: Timestamp) -> Store {
+    MemoryStore::new(Installation { id: InstallationId([8; 16]), epoch: 0, created_at: now })
 }
 
 /// How long events of finished tasks are kept here.

@@ -19,6 +19,6 @@ mod sqlite;
 mod statement;
 mod value;
 
-pub use open::{Birth, Opened, PostgresOptions, SqliteOptions, open_postgres, open_sqlite};
+pub use open::{Birth, Opened, PostgresOptions, SqliteOptions, look_sqlite, open_postgres, open_sqlite};
 pub use sqlite::Reserve;
 pub use statement::{Engine, statements_never_run};

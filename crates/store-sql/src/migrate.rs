@@ -171,6 +171,26 @@ pub(crate) fn check_complete<M: Migrator>(database: &mut M) -> Result<(), StoreE
     }
 }
 
+/// Refuses a schema that this program can't read, by the number of its steps and the oldest program that may read it.
+pub(crate) fn check_readable(applied: u32, min_reader: u32) -> Result<(), StoreError> {
+    if min_reader > latest() {
+        return Err(refused(
+            format!(
+                "the database needs a program that knows migration {min_reader}; this one knows {}",
+                latest()
+            ),
+            "use a newer Everloop",
+        ));
+    }
+    match MIGRATIONS.get(applied as usize) {
+        Some(next) => Err(refused(
+            format!("the database lacks migration {} {}", next.number, next.name),
+            "run `everloop migrate up`, or let the server do so at its start",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Applies what is missing, up to a number. Says which were applied.
 pub(crate) fn run_up<M: Migrator>(
     database: &mut M,

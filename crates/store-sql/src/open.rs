@@ -102,6 +102,14 @@ pub fn open_sqlite(options: &SqliteOptions, birth: &Birth) -> Result<Opened, Sto
     crate::sqlite::open(options, birth)
 }
 
+/// Opens an SQLite file to read it, beside whoever writes it.
+///
+/// # Errors
+/// `Refused` if it is not there, not ours, or of a schema that this program can't read.
+pub fn look_sqlite(options: &SqliteOptions) -> Result<Arc<dyn ReadStore>, StoreError> {
+    crate::sqlite::look(options)
+}
+
 /// Opens a PostgreSQL database, and makes its tables if it is empty.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The command line: a file for each noun.
 
 mod args;
+mod backup;
 mod completions;
 mod config;
 mod dead_letters;
@@ -77,6 +78,8 @@ fn dispatch(cli: Cli) -> Outcome {
         | Command::Doctor
         | Command::Config(_)
         | Command::Migrate(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Demo(_) => {}
     }
     let ground = Ground::new(global, flags)?;
@@ -91,6 +94,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Doctor => doctor::run(&ground),
         Command::Config(config) => config::run(&ground, &config),
         Command::Migrate(migrate) => migrate::run(&ground, &migrate),
+        Command::Backup(args) => backup::backup(&ground, &args),
+        Command::Restore(args) => backup::restore(&ground, &args),
         Command::Demo(demo) => demo::run(&ground, &demo),
         Command::Completions(_) | Command::Explain(_) => Ok(Exit::Done),
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod acts;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod followers;

@@ -4,6 +4,7 @@ mod checkpoint;
 mod commit;
 mod error;
 mod lock;
+mod look;
 pub(crate) mod migrate;
 mod open;
 mod reader;
@@ -17,6 +18,7 @@ pub(crate) mod sql;
 mod tests;
 mod writer;
 
+pub(crate) use look::look;
 pub(crate) use open::open;
 pub use reserve::Reserve;
 

@@ -74,18 +74,27 @@ impl Drop for Lent<'_> {
 /// A connection of its own within a transaction: one picture.
 pub(super) struct Pinned {
     connection: Mutex<Connection>,
-    _shared: Arc<Shared>,
+    _shared: Option<Arc<Shared>>,
+}
+
+impl Pinned {
+    /// Takes a picture. What the file needs is held for as long as that.
+    pub(super) fn take(
+        connection: Connection,
+        shared: Option<Arc<Shared>>,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        connection.execute_batch(sql::BEGIN_READ.sql).map_err(classify)?;
+        let pinned = Reader(Self { connection: Mutex::new(connection), _shared: shared });
+        // It is taken by the first read.
+        pinned.installation()?;
+        Ok(Box::new(pinned))
+    }
 }
 
 impl SnapshotRead for Reader<Readers> {
     fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
         let shared = Arc::clone(&self.0.shared);
-        let connection = settings::open_reading(&shared.path)?;
-        connection.execute_batch(sql::BEGIN_READ.sql).map_err(classify)?;
-        let pinned = Reader(Pinned { connection: Mutex::new(connection), _shared: shared });
-        // The picture is taken by the first read.
-        pinned.installation()?;
-        Ok(Box::new(pinned))
+        Pinned::take(settings::open_reading(&shared.path)?, Some(shared))
     }
 }
 
@@ -100,7 +109,12 @@ impl Database for Pinned {
     }
 }
 
-fn each(connection: &Connection, sql: &str, params: &[Value<'_>], take: Take<'_>) -> Result<(), StoreError> {
+pub(super) fn each(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value<'_>],
+    take: Take<'_>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql).map_err(classify)?;
     let mut rows = statement.query(params_from_iter(params)).map_err(classify)?;
     while let Some(row) = rows.next().map_err(classify)? {

@@ -31,7 +31,7 @@ pub(super) struct Disk {
     volatile: State,
     durable: State,
     pending: Vec<WriteSet>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<Option<Fault>>,
     hold: bool,
     available: bool,
     failed: bool,
@@ -65,7 +65,7 @@ impl Disk {
         if self.failed {
             return Err(StoreError::Failed("an fsync failed before".into()));
         }
-        match self.faults.pop_front() {
+        match self.faults.pop_front().flatten() {
             None => self.write(writes),
             Some(Fault::Full) => Err(StoreError::Full("planned".into())),
             Some(Fault::Unavailable) => Err(StoreError::Unavailable("planned".into())),
@@ -134,7 +134,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn fail_next(&mut self, fault: Fault) {
+    pub(super) fn fail_next(&mut self, fault: Option<Fault>) {
         self.faults.push_back(fault);
     }
 

@@ -59,9 +59,10 @@ impl MemoryStore {
         self.disk().crash();
     }
 
-    /// Plans how a coming commit fails: the next one, or the one after those that were planned before.
-    pub fn fail_next(&self, fault: Fault) {
-        self.disk().fail_next(fault);
+    /// Plans how a coming commit fails, or with none that it does not: the next one, or the one after those that were planned
+    /// before.
+    pub fn fail_next(&self, fault: impl Into<Option<Fault>>) {
+        self.disk().fail_next(fault.into());
     }
 
     /// Whether the database answers at all. While it does not, everything is [`StoreError::Unavailable`].

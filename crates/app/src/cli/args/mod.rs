@@ -1,7 +1,9 @@
 //! The grammar of the command line. What the commands do stands in the files beside this one.
 
+mod database;
 mod task;
 
+pub(crate) use database::{BackupArgs, MigrateArgs, MigrateCommand, RestoreArgs};
 pub(crate) use task::{
     DeadLettersCommand, DecideArgs, ExportArgs, FollowArgs, ForkArgs, GetArgs, InputArgs, ListArgs, LogsArgs,
     RedriveArgs, StartArgs, SteerArgs, TaskArgs, TaskCommand,
@@ -96,6 +98,12 @@ pub(crate) enum Command {
     /// The schema of the database: what is applied, what is missing
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop migrate status\n  everloop migrate up\n  everloop migrate down 1 --yes")]
     Migrate(MigrateArgs),
+    /// Write everything into one file, beside a server that goes on
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop backup everloop.tar\n  everloop backup - --data-dir /var/lib/everloop | ssh elsewhere 'cat > everloop.tar'")]
+    Backup(BackupArgs),
+    /// Read a backup into an empty database, SQLite or PostgreSQL
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop restore everloop.tar --data-dir /var/lib/everloop\n  EVERLOOP_DATABASE_URL=postgres://… everloop restore everloop.tar --data-dir /var/lib/everloop")]
+    Restore(RestoreArgs),
     /// The configuration
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop config show")]
     #[command(subcommand)]
@@ -238,39 +246,6 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct MigrateArgs {
-    #[command(subcommand)]
-    pub(crate) command: MigrateCommand,
-    /// The data folder [default: ./.everloop]
-    #[arg(long, value_name = "FOLDER", global = true)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Another database: sqlite:FILE or postgres://HOST/NAME, without a password
-    #[arg(long, value_name = "URL", global = true)]
-    pub(crate) database_url: Option<String>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum MigrateCommand {
-    /// List migrations and when each was applied
-    Status,
-    /// Apply what is missing; a server does so by itself when it starts
-    Up {
-        /// Apply none above this number
-        #[arg(long, value_name = "NUMBER")]
-        to: Option<u32>,
-    },
-    /// Take back the last migrations, with what their tables hold
-    Down {
-        /// How many
-        #[arg(value_name = "N", default_value_t = 1)]
-        steps: u32,
-        /// Yes, drop what the tables hold
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Args)]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     pub(crate) shell: Shell,
@@ -316,14 +291,9 @@ impl Command {
                 flags
             }
             Self::Worker(worker) => sandbox(worker.unsafe_no_sandbox).into_iter().collect(),
-            Self::Migrate(migrate) => {
-                let folder = migrate.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
-                let folder = folder.map(|folder| ("data_dir", folder));
-                folder
-                    .into_iter()
-                    .chain(migrate.database_url.clone().map(|url| ("database_url", url)))
-                    .collect()
-            }
+            Self::Migrate(migrate) => migrate.database.flags(),
+            Self::Backup(backup) => backup.database.flags(),
+            Self::Restore(restore) => restore.database.flags(),
             Self::Run(run) => {
                 let folder = run.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
                 folder.map(|folder| ("data_dir", folder)).into_iter().collect()
