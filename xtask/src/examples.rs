@@ -31,7 +31,12 @@ pub(crate) fn check() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = start(&everloop, folder.path())?;
     worker(&python, &everloop, &server.url)?;
-    readme(&everloop, folder.path(), &server.url)
+    let readme = std::fs::read_to_string(root().join("README.md"))?;
+    let section = readme.split("## First steps").nth(1).and_then(|rest| rest.split("## What holds").next());
+    let section = section.context("the README has no section `First steps`")?;
+    commands("the README", section, &everloop, folder.path(), &server.url)?;
+    let operating = std::fs::read_to_string(root().join("docs/operating.md"))?;
+    commands("docs/operating.md", &operating, &everloop, folder.path(), &server.url)
 }
 
 fn python() -> Result<PathBuf> {
@@ -94,13 +99,10 @@ fn worker(python: &Path, everloop: &Path, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The commands of the README's "First steps", but for those that serve and build.
-fn readme(everloop: &Path, folder: &Path, url: &str) -> Result<()> {
-    let text = std::fs::read_to_string(root().join("README.md"))?;
-    let section = text.split("## First steps").nth(1).and_then(|rest| rest.split("## What holds").next());
-    let section = section.context("the README has no section `First steps`")?;
+/// The commands that a document shows, but for those that build.
+fn commands(name: &str, text: &str, everloop: &Path, folder: &Path, url: &str) -> Result<()> {
     let mut ran = 0;
-    for block in section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+    for block in text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()) {
         if block.contains("cargo install") {
             continue;
         }
@@ -110,9 +112,9 @@ fn readme(everloop: &Path, folder: &Path, url: &str) -> Result<()> {
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut shell = Command::new("sh");
         shell.args(["-euc", &script]).current_dir(folder).env("PATH", path).env("XDG_STATE_HOME", folder);
-        succeed(&mut shell).with_context(|| format!("the README's\n{script}"))?;
+        succeed(&mut shell).with_context(|| format!("{name} says\n{script}"))?;
         ran += 1;
     }
-    ensure!(ran >= 2, "the README shows only {ran} blocks of commands");
+    ensure!(ran >= 2, "{name} shows only {ran} blocks of commands");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The real program, as a newcomer would use it: each test with a folder, a port and servers of its own.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod demo;

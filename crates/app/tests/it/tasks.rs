@@ -1,6 +1,6 @@
 //! Tasks from start to receipt, and everything that steers them, against one server.
 
-use crate::harness::{Place, eventually};
+use crate::harness::{Place, eventually, get};
 use expect_test::expect;
 
 const TWO_STEPS: &str =
@@ -46,7 +46,7 @@ fn a_task_from_start_to_verified_receipt() {
     assert!(exported.err.contains("6 lines in task.jsonl"), "{exported:?}");
     assert_eq!(place.run(&["task", "export", "key:digest-1"]).ok(), place.read("task.jsonl").trim_end());
     assert_eq!(place.run(&["verify", "task.jsonl"]).code, 3);
-    let keys = keys_of(&server.url);
+    let keys = get(&server.url, "/.well-known/jwks.json");
     place.write("jwks.json", &keys);
     let verified = place.run(&["verify", "task.jsonl", "--key", "jwks.json"]).ok();
     assert!(verified.starts_with("verified: events 1 to 5 of task_"), "{verified}");
@@ -63,20 +63,6 @@ fn a_task_from_start_to_verified_receipt() {
     .assert_eq(&altered.err);
     assert_eq!(altered.code, 4);
     server.stop();
-}
-
-/// The server's keys, by the plainest request there is.
-fn keys_of(url: &str) -> String {
-    use std::io::{Read, Write};
-    let address = url.strip_prefix("http://").unwrap();
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let start = answer.find("{\"keys\"").unwrap_or_else(|| panic!("{answer}"));
-    let end = answer.rfind('}').unwrap();
-    answer[start..=end].to_owned()
 }
 
 #[test]
