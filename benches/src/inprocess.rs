@@ -47,6 +47,7 @@ pub(crate) fn run(time: Duration, concurrency: usize) -> anyhow::Result<Row> {
         random,
         key: Arc::new(SigningKey::from_seed(&seed)),
         digest_every: 256,
+        reserve: None,
         blobs: Arc::new(everloop_store_sql::blob_files::BlobFiles::new(folder.path())),
         retention: Default::default(),
     })?;

@@ -16,7 +16,7 @@ use everloop_engine::source::EngineSource;
 use everloop_exec::shell::{Shell, ShellOptions, reap_leftovers};
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
-use everloop_store::port::{Blob, ReadStore, WriteStore};
+use everloop_store::port::{Blob, ReadStore, Reserve, WriteStore};
 use everloop_store::rows::SigningKeyRow;
 use everloop_store::work::Row;
 use everloop_store_sql::migrate::{self, Status, Target};
@@ -166,6 +166,8 @@ pub(crate) struct Stores {
     pub(crate) writer: Box<dyn WriteStore>,
     pub(crate) reader: Arc<dyn ReadStore>,
     pub(crate) blobs: Arc<dyn Blob>,
+    /// Space beside it that can be given up.
+    pub(crate) reserve: Option<Arc<dyn Reserve>>,
     /// Which engine.
     pub(crate) name: &'static str,
 }
@@ -216,7 +218,8 @@ pub(crate) fn open_store(
             "a restore into this database was cut short\n  hint: remove the database, and restore the backup again"
         );
     }
-    Ok(Stores { writer: opened.writer, reader: opened.reader, blobs: blob_files(data_dir), name })
+    let reserve = opened.reserve.map(|reserve| Arc::new(reserve) as Arc<dyn Reserve>);
+    Ok(Stores { writer: opened.writer, reader: opened.reader, blobs: blob_files(data_dir), reserve, name })
 }
 
 /// Opens a database to read it, beside a server that may be writing it.
@@ -294,7 +297,12 @@ async fn start_engine(
     clock: Arc<SystemClock>,
     key: Arc<SigningKey>,
 ) -> anyhow::Result<(Arc<Engine>, Threads)> {
-    let Stores { writer, reader, blobs, .. } = store;
+    let Stores { writer, reader, blobs, reserve, .. } = store;
+    if let Some(reserve) = &reserve
+        && let Err(error) = tokio::task::block_in_place(|| reserve.hold())
+    {
+        tracing::warn!(%error, "no space could be held back for a full disk");
+    }
     let known = tokio::task::block_in_place(|| reader.signing_keys())?.iter().any(|row| row.kid == key.kid());
     let public =
         SigningKeyRow { kid: key.kid().to_owned(), public: *key.public().bytes(), created_at: clock.now() };
@@ -306,6 +314,7 @@ async fn start_engine(
         key,
         digest_every: options.digest_every,
         blobs,
+        reserve,
         retention: options.retention,
     };
     let (engine, threads) = tokio::task::spawn_blocking(move || Engine::start(parts)).await??;

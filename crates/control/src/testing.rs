@@ -73,6 +73,7 @@ impl Bench {
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every: limits::DIGEST_EVERY,
             blobs: store.blob(),
+            reserve: None,
             retention: Retention { events: Some(EVENTS_KEPT), ..Retention::default() },
         })
         .map_err(|error| error.refusal())?;

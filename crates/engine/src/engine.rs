@@ -12,7 +12,7 @@ use crate::reads::Reads;
 use crate::reconcile::{Reconciler, Wake};
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
-use everloop_store::port::{Blob, ReadStore, WriteStore};
+use everloop_store::port::{Blob, ReadStore, Reserve, WriteStore};
 use everloop_store::rows::{Installation, LeaseRow};
 use everloop_types::blob::{BlobName, JSON_BLOB};
 use everloop_types::error::{Code, Refusal};
@@ -42,6 +42,8 @@ pub struct Parts {
     pub digest_every: u64,
     /// Bytes of blobs.
     pub blobs: Arc<dyn Blob>,
+    /// Space that is given up when the disk is full, where there is such.
+    pub reserve: Option<Arc<dyn Reserve>>,
     /// How long finished tasks are kept.
     pub retention: Retention,
 }
@@ -97,6 +99,7 @@ impl Engine {
             epoch: installation.epoch,
             incarnation,
             digest_every: parts.digest_every,
+            reserve: parts.reserve,
         })?;
         let recovery = Box::pin(release(pipeline.clone(), stale));
         let reads = Reads { store: parts.reader.clone(), inline };

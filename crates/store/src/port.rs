@@ -305,6 +305,20 @@ impl<T: TaskRead + EventRead + QueueRead + WorkerRead + InstallationRead + Snaps
 {
 }
 
+/// Space that is held back for the moment when the disk is full.
+pub trait Reserve: Send + Sync {
+    /// Takes the space, if it is not held already.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if there is none; nothing is held then.
+    fn hold(&self) -> Result<(), StoreError>;
+    /// Gives the space up.
+    ///
+    /// # Errors
+    /// If that can't be done.
+    fn release(&self) -> Result<(), StoreError>;
+}
+
 /// Bytes of blobs. Putting is durable when it returns, and putting the same bytes again is no error.
 pub trait Blob: Send + Sync {
     /// Keeps the bytes under a tenant's id.

@@ -116,7 +116,7 @@ pub(super) fn restore(ground: &Ground, args: &RestoreArgs) -> Outcome {
     wire::make_folder(&data_dir)?;
     let (clock, random) = (SystemClock::start(), SystemRandom);
     let stores = wire::open_store(&data_dir, ground.settings.get("database_url"), None, &clock, &random)?;
-    let Stores { mut writer, reader, blobs, name } = stores;
+    let Stores { mut writer, reader, blobs, name, .. } = stores;
     let target = Target { store: &*reader, writer: &mut *writer, blobs: &*blobs };
     let (manifest, key) =
         archive::restore(&mut file, target, clock.now()).map_err(|error| failed(error, &args.file))?;

@@ -7,6 +7,7 @@ mod audit;
 mod batch;
 mod dispatch;
 pub mod dispatcher;
+mod full;
 pub mod op;
 mod prepare;
 mod process;
@@ -22,7 +23,7 @@ use batch::{Batch, Tools};
 use dispatcher::Dispatcher;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
-use everloop_store::port::{ReadStore, WriteStore};
+use everloop_store::port::{ReadStore, Reserve, WriteStore};
 use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub incarnation: IncarnationId,
     /// Events between two digests.
     pub digest_every: u64,
+    /// Space that is given up when the disk is full.
+    pub reserve: Option<Arc<dyn Reserve>>,
 }
 
 /// Counters that anybody may read.
@@ -181,6 +184,7 @@ pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + '
         leased,
         segments: Default::default(),
         stop: false,
+        full: full::Full::default(),
         claimed_any: false,
     };
     Ok((handle, pipeline.run(inbox)))
@@ -195,6 +199,7 @@ struct Pipeline {
     segments: std::collections::HashMap<TenantId, u32>,
     /// The disk lost what was written: nothing is written any more.
     stop: bool,
+    full: full::Full,
     /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.
     claimed_any: bool,
 }
@@ -240,6 +245,7 @@ impl Pipeline {
                 Err(()) => return,
             }
         }
+        self.counters.failing.store(true, Ordering::Relaxed);
         for (_, reply) in todo {
             let refusal = Refusal::new(Code::Overloaded, "others changed the same tasks at the same time");
             let _ = reply.send(Err(refusal.retry_after_ms(100)));
@@ -247,11 +253,12 @@ impl Pipeline {
     }
 
     /// Loads, decides, commits, answers. Gives back what has to be decided again.
-    fn attempt(&mut self, mut ops: Vec<(Op, Reply)>) -> Result<Vec<(Op, Reply)>, ()> {
+    fn attempt(&mut self, ops: Vec<(Op, Reply)>) -> Result<Vec<(Op, Reply)>, ()> {
         if self.stop {
             let error = StoreError::Failed("a write was lost before".into());
             return self.refuse(ops, &error);
         }
+        let mut ops = self.relieved(ops);
         let wanted = self.wanted(&ops);
         let mut loaded = match self.parts.writer.load(&wanted, self.parts.clock.now()) {
             Ok(loaded) => loaded,
@@ -265,7 +272,8 @@ impl Pipeline {
         let tools =
             Tools { random: &*random, key: &key, digest_every: self.parts.digest_every, blobs: &blobs };
         let outcomes: Vec<_> = ops.iter_mut().map(|(op, _)| self.process(&mut batch, tools, op)).collect();
-        let claims = self.dispatch(&mut batch, tools, ready);
+        // Nothing begins while there is no space for its end.
+        let claims = if self.is_full() { Vec::new() } else { self.dispatch(&mut batch, tools, ready) };
         self.claimed_any = !claims.is_empty() || !ops.is_empty();
         let writes = batch.write_set(tools);
         let committed = if writes.streams.is_empty() && writes.rows.is_empty() {
@@ -287,10 +295,16 @@ impl Pipeline {
             }
             Err(error) => {
                 self.stop |= matches!(error, StoreError::Failed(_));
+                self.counters.failing.store(true, Ordering::Relaxed);
+                if matches!(error, StoreError::Full(_))
+                    && let Some(again) = self.fill_up(&mut ops)
+                {
+                    return Ok(again);
+                }
                 return self.refuse(ops, &error);
             }
         };
-        self.counters.failing.store(false, Ordering::Relaxed);
+        self.counters.failing.store(self.is_full(), Ordering::Relaxed);
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
     }
 

@@ -7,7 +7,7 @@ use everloop_engine::source::EngineSource;
 use everloop_journal::chain::Verifier;
 use everloop_journal::keys::SigningKey;
 use everloop_store::memory::MemoryStore;
-use everloop_store::port::{EventRead, WriteStore};
+use everloop_store::port::{EventRead, Reserve, WriteStore};
 use everloop_store::rows::{Installation, TenantRow};
 use everloop_store::work::Row;
 use everloop_testkit::clock::FakeClock;
@@ -70,11 +70,17 @@ impl Harness {
     /// One that keeps finished tasks so long.
     pub(crate) fn keeping(store: MemoryStore, retention: Retention) -> Self {
         let writer = Box::new(store.writer());
-        Self::built(store, writer, 256, retention)
+        Self::built(store, writer, 256, retention, None)
+    }
+
+    /// One with space to give up.
+    pub(crate) fn reserving(store: MemoryStore, reserve: Arc<dyn Reserve>) -> Self {
+        let writer = Box::new(store.writer());
+        Self::built(store, writer, 256, Retention::default(), Some(reserve))
     }
 
     pub(crate) fn with(store: MemoryStore, writer: Box<dyn WriteStore>, digest_every: u64) -> Self {
-        Self::built(store, writer, digest_every, Retention::default())
+        Self::built(store, writer, digest_every, Retention::default(), None)
     }
 
     fn built(
@@ -82,6 +88,7 @@ impl Harness {
         writer: Box<dyn WriteStore>,
         digest_every: u64,
         retention: Retention,
+        reserve: Option<Arc<dyn Reserve>>,
     ) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()));
         let (engine, threads) = Engine::start(Parts {
@@ -92,6 +99,7 @@ impl Harness {
             key: Arc::new(SigningKey::from_seed(&[9; 32])),
             digest_every,
             blobs: store.blob(),
+            reserve,
             retention,
         })
         .unwrap();

@@ -9,6 +9,8 @@ mod examples;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod housekeep;

@@ -17,12 +17,10 @@ impl Reserve {
     pub(super) fn beside(database: &Path) -> Self {
         Self { path: super::lock::beside(database, ".reserve") }
     }
+}
 
-    /// Takes the space, if it is not held already.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`] if there is none; nothing is held then.
-    pub fn hold(&self) -> Result<(), StoreError> {
+impl everloop_store::port::Reserve for Reserve {
+    fn hold(&self) -> Result<(), StoreError> {
         if std::fs::metadata(&self.path).is_ok_and(|found| found.len() == BYTES as u64) {
             return Ok(());
         }
@@ -43,11 +41,7 @@ impl Reserve {
         })
     }
 
-    /// Gives the space up.
-    ///
-    /// # Errors
-    /// If the file can't be removed.
-    pub fn release(&self) -> Result<(), StoreError> {
+    fn release(&self) -> Result<(), StoreError> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Unavailable(error.into())),
             Ok(()) | Err(_) => Ok(()),

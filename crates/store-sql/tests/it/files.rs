@@ -4,6 +4,7 @@ use crate::engines::{birth, folder, sqlite_in};
 use crate::sample::{grow, set};
 use everloop_store::error::StoreError;
 use everloop_store::port::Blob;
+use everloop_store::port::Reserve as _;
 use everloop_store_sql::blob_files::BlobFiles;
 use everloop_store_sql::{Birth, SqliteOptions, open_sqlite};
 use everloop_types::id::TenantId;
