@@ -11,6 +11,8 @@
 pub mod blob_files;
 mod decode;
 mod encode;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod migrate;
 mod open;
 mod postgres;
@@ -19,6 +21,9 @@ mod sqlite;
 mod statement;
 mod value;
 
-pub use open::{Birth, Opened, PostgresOptions, SqliteOptions, look_sqlite, open_postgres, open_sqlite};
+pub use open::{
+    Birth, CheckpointOptions, Medium, Opened, PostgresOptions, SqliteOptions, look_sqlite, open_postgres,
+    open_sqlite,
+};
 pub use sqlite::Reserve;
 pub use statement::{Engine, statements_never_run};

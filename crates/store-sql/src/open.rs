@@ -21,12 +21,51 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Whether missing migrations are applied; else a database that lacks one is refused.
     pub migrate: bool,
+    /// What the file lies on.
+    pub medium: Medium,
+    /// How the log is moved into the file.
+    pub checkpoints: CheckpointOptions,
+}
+
+/// What an SQLite file lies on.
+#[derive(Clone, Debug, Default)]
+pub enum Medium {
+    /// The file system.
+    #[default]
+    Files,
+    /// A simulated disk.
+    #[cfg(feature = "faults")]
+    Simulated(crate::faults::Disk),
+}
+
+/// When SQLite's log is moved into the database, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointOptions {
+    /// Whether a thread does it beside the writer; else the writer does, after a commit.
+    pub thread: bool,
+    /// Pages in the log from which on it is moved.
+    pub start_pages: i32,
+    /// Pages in the log from which on the writer waits for the thread, until the log is empty.
+    pub bound_pages: i32,
+}
+
+impl Default for CheckpointOptions {
+    fn default() -> Self {
+        Self { thread: true, start_pages: 1_000, bound_pages: 16_000 }
+    }
 }
 
 impl SqliteOptions {
     /// A file with the usual settings.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), url: None, readers: 3, migrate: true }
+        Self {
+            path: path.into(),
+            url: None,
+            readers: 3,
+            migrate: true,
+            medium: Medium::default(),
+            checkpoints: CheckpointOptions::default(),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl Op {
             | Self::Delete { .. }
             | Self::Fold { .. }
             | Self::Trim { .. }
+            | Self::Claim { .. }
             | Self::Renew { .. }
             | Self::Barrier => true,
             Self::Write { write, .. } => matches!(write.end, Some(AttemptEnd::Cancelled)),

@@ -5,6 +5,7 @@
 
 use super::error::classify;
 use super::{Shared, settings, sql};
+use crate::open::CheckpointOptions;
 use crate::statement::Engine;
 use everloop_store::error::StoreError;
 use rusqlite::Connection;
@@ -13,18 +14,21 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Pages in the log from which on it is moved.
-const START_PAGES: i32 = 1_000;
-/// Pages in the log from which on the writer waits for it to be emptied.
-const BOUND_PAGES: i32 = 16_000;
-
 /// The writer's side.
 pub(super) struct Checkpoints {
     /// Pages in the log, as of the last commit.
     pages: Arc<AtomicI32>,
+    options: CheckpointOptions,
     /// Where the writer tries again to empty the log, readers having kept it from that.
     bound: i32,
+    /// Who moves the log, if it is not the writer.
+    beside: Option<Beside>,
+}
+
+/// The thread beside the writer.
+struct Beside {
     state: Arc<State>,
+    /// Gone when the thread is to end.
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,7 +42,11 @@ struct State {
 }
 
 impl Checkpoints {
-    pub(super) fn start(writer: &mut Connection, shared: &Arc<Shared>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        writer: &mut Connection,
+        shared: &Arc<Shared>,
+        options: CheckpointOptions,
+    ) -> Result<Self, StoreError> {
         let pages = Arc::new(AtomicI32::new(0));
         let count = Arc::clone(&pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -46,7 +54,53 @@ impl Checkpoints {
             Ok(())
         };
         writer.wal_hook(Some(hook)).map_err(classify)?;
-        let connection = settings::open_writing(&shared.path)?;
+        let beside = if options.thread { Some(Beside::start(shared)?) } else { None };
+        Ok(Self { pages, options, bound: options.bound_pages, beside })
+    }
+
+    /// Looks at the log after a commit. The commit stands whatever comes of this.
+    pub(super) fn after_commit(&mut self, writer: &Connection, shared: &Shared) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.options.start_pages {
+            self.bound = self.options.bound_pages;
+            return;
+        }
+        if pages >= self.bound {
+            self.bound = pages + self.options.bound_pages / 4;
+            tracing::warn!(pages, "the log of the database is long: the writer waits until it is moved");
+            note(pass(writer, "PRAGMA wal_checkpoint(RESTART)"), shared);
+            return;
+        }
+        match &self.beside {
+            None => note(move_log(writer, shared), shared),
+            Some(beside) => {
+                if !self.close_if_ready(writer, shared) {
+                    beside.wake();
+                }
+            }
+        }
+    }
+
+    /// The pass that catches up, if the thread has done its part: the next commit then begins the log anew.
+    pub(super) fn close_if_ready(&self, writer: &Connection, shared: &Shared) -> bool {
+        let Some(Beside { state, .. }) = &self.beside else { return false };
+        let ready = state.ready.swap(false, Ordering::Acquire);
+        if ready {
+            note(pass(writer, sql::CHECKPOINT.sql), shared);
+            state.busy.store(false, Ordering::Relaxed);
+        }
+        ready
+    }
+
+    /// Waits for the thread to end.
+    pub(super) fn stop(&mut self) {
+        self.beside = None;
+    }
+}
+
+impl Beside {
+    fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let connection = settings::open_writing(shared)?;
         let state = Arc::new(State::default());
         let (wake, woken) = sync_channel(1);
         let (theirs, shared) = (Arc::clone(&state), Arc::clone(shared));
@@ -54,42 +108,20 @@ impl Checkpoints {
             .name("everloop-checkpoint".into())
             .spawn(move || work(&connection, &woken, &theirs, &shared))
             .map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Self { pages, bound: BOUND_PAGES, state, wake: Some(wake), thread: Some(thread) })
+        Ok(Self { state, wake: Some(wake), thread: Some(thread) })
     }
 
-    /// Looks at the log after a commit. The commit stands whatever comes of this.
-    pub(super) fn after_commit(&mut self, writer: &Connection, shared: &Shared) {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages < START_PAGES {
-            self.bound = BOUND_PAGES;
-            return;
-        }
-        if pages >= self.bound {
-            self.bound = pages + BOUND_PAGES / 4;
-            tracing::warn!(pages, "the log of the database is long: the writer waits until it is moved");
-            note(pass(writer, "PRAGMA wal_checkpoint(RESTART)"), shared);
-        } else if !self.close_if_ready(writer, shared)
-            && !self.state.busy.swap(true, Ordering::Relaxed)
+    fn wake(&self) {
+        if !self.state.busy.swap(true, Ordering::Relaxed)
             && let Some(wake) = &self.wake
         {
             // Full only if the thread was woken already.
             let _ = wake.try_send(());
         }
     }
-
-    /// The pass that catches up, if the thread has done its part: the next commit then begins the log anew.
-    pub(super) fn close_if_ready(&self, writer: &Connection, shared: &Shared) -> bool {
-        let ready = self.state.ready.swap(false, Ordering::Acquire);
-        if ready {
-            sql::CHECKPOINT.ran(Engine::Sqlite);
-            note(pass(writer, sql::CHECKPOINT.sql), shared);
-            self.state.busy.store(false, Ordering::Relaxed);
-        }
-        ready
-    }
 }
 
-impl Drop for Checkpoints {
+impl Drop for Beside {
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
@@ -101,16 +133,22 @@ impl Drop for Checkpoints {
 
 fn work(connection: &Connection, woken: &Receiver<()>, state: &State, shared: &Shared) {
     while woken.recv().is_ok() {
-        let done =
-            sync(shared).and_then(|()| pass(connection, sql::CHECKPOINT.sql)).and_then(|()| sync(shared));
-        note(done, shared);
+        note(move_log(connection, shared), shared);
         state.ready.store(true, Ordering::Release);
     }
 }
 
+/// Moves what can be moved, and syncs the file before and after.
+fn move_log(connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
+    sync(shared)?;
+    sql::CHECKPOINT.ran(Engine::Sqlite);
+    pass(connection, sql::CHECKPOINT.sql)?;
+    sync(shared)
+}
+
 /// Syncs the database file.
 pub(super) fn sync(shared: &Shared) -> Result<(), StoreError> {
-    shared.file.sync_data().map_err(|error| StoreError::Failed(error.into()))
+    shared.held.sync(&shared.path).map_err(|error| StoreError::Failed(error.into()))
 }
 
 /// One checkpoint; that readers or the other side keep it from its end is no error.

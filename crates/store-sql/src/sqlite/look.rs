@@ -27,7 +27,7 @@ pub(crate) fn look(options: &SqliteOptions) -> Result<Arc<dyn ReadStore>, StoreE
             remedy: "name its folder with --data-dir, or its address with --database-url".into(),
         });
     }
-    let connection = settings::open_reading(&path)?;
+    let connection = settings::open_looking(&path)?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?));
     let found = connection.query_row("SELECT count(*), max(min_reader) FROM schema_migration", [], row);
     let (applied, min_reader) = found.map_err(|error| StoreError::Refused {
@@ -51,6 +51,6 @@ impl Database for Looking {
 
 impl SnapshotRead for Reader<Looking> {
     fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
-        Pinned::take(settings::open_reading(&self.0.path)?, None)
+        Pinned::take(settings::open_looking(&self.0.path)?, None)
     }
 }

@@ -24,7 +24,7 @@ impl Session {
     /// If another process has it or it is not ours.
     pub(crate) fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
         let shared = open::take(options)?;
-        let connection = settings::open_bare(&shared.path)?;
+        let connection = settings::open_bare(&shared)?;
         let mut session = Self { connection, shared };
         let tables = session.tables().map_err(|error| match error {
             StoreError::Corrupt { what } => StoreError::Refused {

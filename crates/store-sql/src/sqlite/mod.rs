@@ -5,6 +5,7 @@ mod commit;
 mod error;
 mod lock;
 mod look;
+mod medium;
 pub(crate) mod migrate;
 mod open;
 mod reader;
@@ -22,7 +23,6 @@ pub(crate) use look::look;
 pub(crate) use open::open;
 pub use reserve::Reserve;
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -31,11 +31,8 @@ use std::sync::atomic::AtomicBool;
 struct Shared {
     /// The database.
     path: PathBuf,
-    /// The database's file, for fsync. Closing any handle of a file drops this process's POSIX locks on it, and with them
-    /// SQLite's: so this one stays open for as long as a connection does.
-    file: File,
+    /// What it lies on.
+    held: medium::Held,
     /// Whether an fsync failed: then nothing more is written.
     failed: AtomicBool,
-    /// Keeps other processes out.
-    _lock: lock::FileLock,
 }

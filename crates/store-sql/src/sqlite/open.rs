@@ -1,18 +1,17 @@
 //! Opening a file.
 
+use super::medium::Held;
 use super::migrate::Session;
 use super::reader::Readers;
 use super::reserve::Reserve;
 use super::writer::Writer;
-use super::{Shared, checkpoint, error::classify, lock, settings};
+use super::{Shared, checkpoint, error::classify, settings};
 use crate::migrate;
 use crate::open::{Birth, Opened, SqliteOptions};
 use crate::read::Reader;
 use everloop_store::error::StoreError;
 use everloop_store::port::{InstallationRead, ReadStore};
 use rusqlite::{Connection, params};
-use std::fs::{File, OpenOptions};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,40 +24,27 @@ pub(crate) fn open(options: &SqliteOptions, birth: &Birth) -> Result<Opened, Sto
         migrate::check_complete(&mut session)?;
     }
     let Session { connection, shared } = session;
-    // What an earlier process left in the log may never have reached the disk: move it all, with an fsync of our own, before
-    // anything is built on it.
+    // What an earlier process moved into the file may never have reached the disk: move the whole log again, with an fsync of
+    // our own, before anything is built on it.
     checkpoint::sync(&shared)?;
     checkpoint::pass(&connection, "PRAGMA wal_checkpoint(TRUNCATE)")?;
     checkpoint::sync(&shared)?;
     be_born(&connection, birth).map_err(classify)?;
     let pos = last_pos(&connection).map_err(classify)?;
     let reader = Reader(Readers::new(Arc::clone(&shared), options.readers));
-    let writer = Writer::new(connection, pos, shared)?;
+    let writer = Writer::new(connection, pos, shared, options.checkpoints)?;
     let installation = reader.installation()?;
     let reader: Arc<dyn ReadStore> = Arc::new(reader);
-    let reserve = Some(Reserve::beside(&options.path));
+    let reserve = Some(Reserve::beside(options));
     Ok(Opened { writer: Box::new(writer), reader, installation, reserve })
 }
 
 /// Takes the lock, and opens the file for the one handle that stays open.
 pub(super) fn take(options: &SqliteOptions) -> Result<Arc<Shared>, StoreError> {
     settings::check_version()?;
-    let path = &options.path;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| lock::folder_refused(path, &error))?;
-    }
-    let lock = lock::FileLock::take(path, options.url.as_deref())?;
-    let file = open_file(path).map_err(|error| lock::folder_refused(path, &error))?;
-    Ok(Arc::new(Shared { path: path.clone(), file, failed: AtomicBool::new(false), _lock: lock }))
-}
-
-/// The file itself, readable by its owner only: it holds secrets. SQLite gives its other files the same rights.
-fn open_file(path: &Path) -> std::io::Result<File> {
-    let mut open = OpenOptions::new();
-    open.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-    open.open(path)
+    let held = Held::take(options)?;
+    held.write_log_again(&options.path).map_err(|error| StoreError::Failed(error.into()))?;
+    Ok(Arc::new(Shared { path: options.path.clone(), held, failed: AtomicBool::new(false) }))
 }
 
 fn be_born(connection: &Connection, birth: &Birth) -> rusqlite::Result<()> {

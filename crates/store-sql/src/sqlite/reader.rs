@@ -45,7 +45,7 @@ impl Readers {
                 drop(pool);
                 // Gives the place back if opening fails.
                 let mut lent = Lent { readers: self, connection: None };
-                lent.connection = Some(settings::open_reading(&self.shared.path)?);
+                lent.connection = Some(settings::open_reading(&self.shared)?);
                 return Ok(lent);
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +94,7 @@ impl Pinned {
 impl SnapshotRead for Reader<Readers> {
     fn snapshot(&self) -> Read<Box<dyn Snapshot>> {
         let shared = Arc::clone(&self.0.shared);
-        Pinned::take(settings::open_reading(&shared.path)?, Some(shared))
+        Pinned::take(settings::open_reading(&shared)?, Some(shared))
     }
 }
 

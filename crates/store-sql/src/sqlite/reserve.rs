@@ -1,9 +1,10 @@
 //! Space that is held back for the moment when the disk is full.
 
+use super::medium;
+use crate::open::{Medium, SqliteOptions};
 use everloop_store::error::StoreError;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 const BYTES: usize = 4 * 1024 * 1024;
 
@@ -11,40 +12,24 @@ const BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Reserve {
     path: PathBuf,
+    medium: Medium,
 }
 
 impl Reserve {
-    pub(super) fn beside(database: &Path) -> Self {
-        Self { path: super::lock::beside(database, ".reserve") }
+    pub(super) fn beside(options: &SqliteOptions) -> Self {
+        Self { path: super::lock::beside(&options.path, ".reserve"), medium: options.medium.clone() }
     }
 }
 
 impl everloop_store::port::Reserve for Reserve {
     fn hold(&self) -> Result<(), StoreError> {
-        if std::fs::metadata(&self.path).is_ok_and(|found| found.len() == BYTES as u64) {
-            return Ok(());
-        }
-        let write = || -> io::Result<()> {
-            let mut file: File =
-                OpenOptions::new().write(true).create(true).truncate(true).open(&self.path)?;
-            // Bytes that no file system leaves out.
-            file.write_all(&vec![0xa5; BYTES])?;
-            file.sync_all()
-        };
-        write().map_err(|error| {
-            // What can't be removed holds no less space than before.
-            let _ = std::fs::remove_file(&self.path);
-            match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(error.into()),
-                _ => StoreError::Unavailable(error.into()),
-            }
+        medium::fill(&self.medium, &self.path, BYTES).map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full(error.into()),
+            _ => StoreError::Unavailable(error.into()),
         })
     }
 
     fn release(&self) -> Result<(), StoreError> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Unavailable(error.into())),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        medium::clear(&self.medium, &self.path).map_err(|error| StoreError::Unavailable(error.into()))
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of a connection, set and read back.
 
+use super::Shared;
 use super::error::classify;
 use everloop_store::error::StoreError;
 use rusqlite::types::Value;
@@ -27,29 +28,41 @@ pub(super) fn check_version() -> Result<(), StoreError> {
     })
 }
 
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let connection =
-        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(classify)?;
+fn open(shared: &Shared, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    patient(shared.held.connect(&shared.path, flags).map_err(classify)?)
+}
+
+fn patient(connection: Connection) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
 }
 
 /// A connection that may write, without any setting yet.
-pub(super) fn open_bare(path: &Path) -> Result<Connection, StoreError> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+pub(super) fn open_bare(shared: &Shared) -> Result<Connection, StoreError> {
+    open(shared, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 /// A connection that may write.
-pub(super) fn open_writing(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open_bare(path)?;
+pub(super) fn open_writing(shared: &Shared) -> Result<Connection, StoreError> {
+    let connection = open_bare(shared)?;
     configure(&connection)?;
     Ok(connection)
 }
 
 /// A connection that reads only.
-pub(super) fn open_reading(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+pub(super) fn open_reading(shared: &Shared) -> Result<Connection, StoreError> {
+    reading(open(shared, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
+/// A connection that reads only, to a file that another process may have.
+pub(super) fn open_looking(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    reading(patient(Connection::open_with_flags(path, flags).map_err(classify)?)?)
+}
+
+fn reading(connection: Connection) -> Result<Connection, StoreError> {
     for (name, value) in [("query_only", 1), ("cache_size", -4096), ("temp_store", 2), ("mmap_size", 0)] {
         connection.pragma_update(None, name, value).map_err(classify)?;
     }
@@ -62,12 +75,21 @@ pub(super) fn create(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(classify)
 }
 
+/// Switches to the write-ahead log. The statement is run to its end: it answers "wal" before it has written that into the file,
+/// and so does a look at the setting, even if the writing then fails.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
 /// Sets what a writing connection needs, and reads back what durability hangs on.
 pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
     let set = |name: &str, value: &dyn rusqlite::ToSql| {
         connection.pragma_update(None, name, value).map_err(classify)
     };
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(classify)?;
+    use_log(connection).map_err(classify)?;
     set("synchronous", &"FULL")?;
     set("fullfsync", &1)?;
     set("foreign_keys", &1)?;

@@ -141,7 +141,8 @@ fn failed_sync_ends_all_writing() {
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder);
     let shared = std::sync::Arc::clone(&session.shared);
-    let mut writer = super::writer::Writer::new(session.connection, 0, session.shared).unwrap();
+    let mut writer =
+        super::writer::Writer::new(session.connection, 0, session.shared, Default::default()).unwrap();
     writer.commit(&WriteSet::default()).unwrap();
     shared.failed.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(matches!(writer.commit(&WriteSet::default()), Err(StoreError::Failed(_))));

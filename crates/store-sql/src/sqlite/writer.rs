@@ -5,14 +5,16 @@ use super::run::Run;
 use super::{Shared, sql};
 use crate::decode;
 use crate::encode::stream_key;
+use crate::open::CheckpointOptions;
 use crate::value::array;
-use everloop_store::error::StoreError;
+use everloop_store::error::{Source, StoreError};
 use everloop_store::port::WriteStore;
 use everloop_store::work::{
     Committed, LoadedTask, ReadyQuery, Relations, Wanted, WantedTask, WorkingSet, WriteSet,
 };
 use everloop_types::id::TenantId;
 use everloop_types::time::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
@@ -22,7 +24,7 @@ use std::sync::atomic::Ordering;
 /// Unused pages from which on the file is made smaller when there is time.
 const FREE_PAGES: i64 = 512;
 
-/// The only connection that writes. Fields are dropped in this order.
+/// The only connection that writes.
 pub(super) struct Writer {
     checkpoints: Checkpoints,
     connection: Connection,
@@ -34,8 +36,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(mut connection: Connection, pos: i64, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let checkpoints = Checkpoints::start(&mut connection, &shared)?;
+    pub(super) fn new(
+        mut connection: Connection,
+        pos: i64,
+        shared: Arc<Shared>,
+        checkpoints: CheckpointOptions,
+    ) -> Result<Self, StoreError> {
+        let checkpoints = Checkpoints::start(&mut connection, &shared, checkpoints)?;
         Ok(Self { checkpoints, connection, pos, deleted: false, shared })
     }
 
@@ -62,6 +69,39 @@ impl Writer {
         result
     }
 
+    /// Overwrites what a commit that failed at its end may have left in the log. The process that comes after a crash would take
+    /// it for committed, if no other commit took its place before.
+    fn bury(&mut self, error: Source) -> StoreError {
+        // A new number, so that there is something to write.
+        self.pos += 1;
+        let keep = |run: &mut Run<'_>, pos: &mut i64| run.execute(&sql::LAST_POS_KEEP, [*pos]);
+        match self.transaction(&sql::BEGIN_WRITE, keep) {
+            Ok(_) => StoreError::Unavailable(error),
+            Err(StoreError::Failed(error)) => StoreError::Failed(error),
+            Err(_) => StoreError::Unknown(error),
+        }
+    }
+
+    /// Gives unused pages back; says whether there may be more.
+    fn shrink(&self) -> Result<bool, StoreError> {
+        let mut run = Run::new(&self.connection);
+        let free = run.one(&sql::FREE_PAGES, [], |row| row.int(0))?.unwrap_or(0);
+        if free <= FREE_PAGES {
+            return Ok(false);
+        }
+        run.each(&sql::VACUUM, [], |_| Ok(true))?;
+        Ok(true)
+    }
+
+    /// Remembers an error after which nothing may be written.
+    fn noted(&self, error: StoreError) -> StoreError {
+        if let StoreError::Failed(error) = &error {
+            tracing::error!(%error, "fsync failed: nothing more is written by this process");
+            self.shared.failed.store(true, Ordering::Relaxed);
+        }
+        error
+    }
+
     fn writable(&self) -> Result<(), StoreError> {
         if self.shared.failed.load(Ordering::Relaxed) {
             return Err(StoreError::Failed("an earlier fsync failed: start the server again".into()));
@@ -78,33 +118,46 @@ impl WriteStore for Writer {
     fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
         writes.validate()?;
         self.writable()?;
-        let result = self.transaction(&sql::BEGIN_WRITE, |run, pos| super::commit::apply(run, pos, writes));
-        match &result {
-            Ok((_, deleted)) => {
+        let mut applied = false;
+        let result = self.transaction(&sql::BEGIN_WRITE, |run, pos| {
+            let done = super::commit::apply(run, pos, writes)?;
+            applied = true;
+            Ok(done)
+        });
+        match result {
+            Ok((committed, deleted)) => {
                 self.deleted |= deleted;
                 self.checkpoints.after_commit(&self.connection, &self.shared);
+                Ok(committed)
             }
-            Err(StoreError::Failed(error)) => {
-                tracing::error!(%error, "fsync failed: nothing more is written by this process");
-                self.shared.failed.store(true, Ordering::Relaxed);
+            Err(StoreError::Unavailable(error)) if applied => {
+                let error = self.bury(error);
+                Err(self.noted(error))
             }
-            Err(_) => {}
+            Err(error) => Err(self.noted(error)),
         }
-        result.map(|(committed, _)| committed)
     }
 
     fn idle(&mut self) -> Result<(), StoreError> {
         self.writable()?;
         self.checkpoints.close_if_ready(&self.connection, &self.shared);
         if self.deleted {
-            let mut run = Run::new(&self.connection);
-            let free = run.one(&sql::FREE_PAGES, [], |row| row.int(0))?.unwrap_or(0);
-            self.deleted = free > FREE_PAGES;
-            if self.deleted {
-                run.each(&sql::VACUUM, [], |_| Ok(true))?;
-            }
+            self.deleted = self.shrink().map_err(|error| self.noted(error))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.checkpoints.stop();
+        // The last connection would move the log into the file and remove it. After a failed fsync only the log has everything.
+        if self.shared.failed.load(Ordering::Relaxed)
+            && let Err(error) =
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        {
+            tracing::error!(%error, "the log of the database could not be kept from being moved");
+        }
     }
 }
 

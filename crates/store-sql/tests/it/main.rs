@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 #![expect(clippy::disallowed_methods, reason = "tests look at the files of the database")]
 
+mod disk;
+mod disk_faults;
 mod engines;
 mod everything;
 mod files;
@@ -11,7 +13,9 @@ mod migrations;
 mod postgres_server;
 mod sample;
 
+use disk::open_simulated;
 use engines::{open_postgres, open_sqlite};
 
 everloop_store::store_suite!(sqlite, open_sqlite);
+everloop_store::store_suite!(simulated, open_simulated);
 everloop_store::store_suite!(postgres, open_postgres);

@@ -1,28 +1,30 @@
-//! Randomness of the suite: `testkit` can't be a dependency of what is no test.
+//! Randomness of the suite and of simulated disks: `testkit` can't be a dependency of what is no test.
 
 use everloop_types::random::Random;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
-pub(super) struct Dice(AtomicU64);
+#[derive(Debug)]
+pub struct Dice(AtomicU64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&self, bound: usize) -> usize {
+    pub fn below(&self, bound: usize) -> usize {
         (self.next_u64() % bound.max(1) as u64) as usize
     }
 
     /// Whether something happens that does so `percent` times in a hundred.
-    pub(super) fn chance(&self, percent: usize) -> bool {
+    pub fn chance(&self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
     /// One of these.
-    pub(super) fn pick<'a, T>(&self, of: &'a [T]) -> Option<&'a T> {
+    pub fn pick<'a, T>(&self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() { None } else { of.get(self.below(of.len())) }
     }
 }

@@ -44,7 +44,7 @@
 #![expect(clippy::unwrap_used, reason = "the suite is test code, behind a feature of its own")]
 
 pub mod commit;
-mod dice;
+pub mod dice;
 pub mod differential;
 pub mod events;
 mod fixtures;

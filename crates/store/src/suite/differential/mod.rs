@@ -3,6 +3,7 @@
 //! A run goes on until every kind of operation has succeeded at least once, so that a generator that has gone blunt fails
 //! instead of passing. The seed is printed when it fails; `EVERLOOP_SEED` repeats it.
 
+pub mod faults;
 mod generate;
 mod rows;
 mod snapshot;
