@@ -85,6 +85,45 @@ fn log_whose_sync_failed_is_written_again_before_it_is_trusted() {
     assert!(there > 10 && there < 60, "{there}");
 }
 
+/// The last write of a commit may be done although it failed. The next process must not take it for committed, if it was
+/// answered as not done.
+#[test]
+fn commit_that_was_refused_is_not_there_after_a_crash() {
+    let (mut refused, mut unknown, mut there) = (0, 0, 0);
+    for seed in 0..120 {
+        let disk = Disk::new(seed);
+        let mut h = open_on(moved_from(&disk, 1_000)).unwrap();
+        let grown = |n| set(vec![grow(n, 0, 4, State::Running, Vec::new())]);
+        h.commit(&grown(0)).unwrap();
+        let write = seed % 12;
+        let mut plan = Plan::none().with(Fault::WriteFails, Some(Kind::Log), When::After(write));
+        if seed % 5 == 0 {
+            // What is to take its place fails too.
+            plan = plan.with(Fault::WriteFails, Some(Kind::Log), When::After(write + 1));
+        }
+        disk.plan(plan);
+        let answer = h.commit(&grown(1));
+        disk.kill();
+        drop(h);
+        let h = open_on(moved_from(&disk, 1_000)).unwrap();
+        let is_there = has_events(&h, 0..2);
+        assert!(is_there || has_events(&h, 0..1), "seed {seed}: half of it is there");
+        match answer {
+            Ok(_) => assert!(is_there, "seed {seed}"),
+            Err(StoreError::Unavailable(_)) => {
+                refused += 1;
+                assert!(!is_there, "seed {seed}: it was refused");
+            }
+            Err(StoreError::Unknown(_)) => {
+                unknown += 1;
+                there += usize::from(is_there);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(refused > 20 && unknown > 5 && there > 0, "{refused} {unknown} {there}");
+}
+
 /// A new file is given its log by a write of its own. Where that fails the store is not opened without a log.
 #[test]
 fn store_never_runs_without_its_log() {
