@@ -4,7 +4,8 @@
 //! process and the other set-wise over a network. What both engines hold is laid out in `migrations/`.
 //!
 //! Invariants: one process has an SQLite file, by a lock; a commit that returned is on the disk; events are append-only, by
-//! triggers; a position that was given out is never followed by an event before it.
+//! triggers; a position that was given out is never followed by an event before it. With the feature `faults` SQLite also runs on
+//! a simulated disk, in `faults`, the only room with unsafe code.
 //!
 //! Deliberately absent: rules about tasks, and any SQL outside of this crate.
 

@@ -85,7 +85,8 @@ impl Checkpoints {
     pub(super) fn close_if_ready(&self, writer: &Connection, shared: &Shared) -> bool {
         let Some(Beside { state, .. }) = &self.beside else { return false };
         let ready = state.ready.swap(false, Ordering::Acquire);
-        if ready {
+        // After a sync that failed, SQLite's own would say that all is well, and the next write would begin the log anew.
+        if ready && !shared.failed.load(Ordering::Relaxed) {
             note(pass(writer, sql::CHECKPOINT.sql), shared);
             state.busy.store(false, Ordering::Relaxed);
         }

@@ -143,3 +143,25 @@ pub(super) fn clear(medium: &Medium, path: &Path) -> io::Result<()> {
         Medium::Simulated(disk) => disk.clear(path),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_again_is_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new(folder.path().join("everloop.db"));
+        let held = Held::take(&options).unwrap();
+        held.write_log_again(&options.path).unwrap();
+        let log = lock::beside(&options.path, "-wal");
+        assert!(!log.exists(), "none is made");
+        let bytes: Vec<u8> = (0..2_500_001_u32).map(|n| (n % 251) as u8).collect();
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&log).unwrap();
+        file.write_all(&bytes).unwrap();
+        held.write_log_again(&options.path).unwrap();
+        let mut found = Vec::new();
+        OpenOptions::new().read(true).open(&log).unwrap().read_to_end(&mut found).unwrap();
+        assert!(found == bytes);
+    }
+}

@@ -141,6 +141,7 @@ impl WriteStore for Writer {
     fn idle(&mut self) -> Result<(), StoreError> {
         self.writable()?;
         self.checkpoints.close_if_ready(&self.connection, &self.shared);
+        self.writable()?;
         if self.deleted {
             self.deleted = self.shrink().map_err(|error| self.noted(error))?;
         }

@@ -57,6 +57,30 @@ fn log_stays_when_the_sync_of_the_database_failed() {
     }
 }
 
+/// The same with the thread that moves the log beside the writer, wherever the two happen to be.
+#[test]
+fn failed_sync_beside_the_writer_takes_nothing_that_was_answered() {
+    for seed in 0..16 {
+        let disk = Disk::new(seed);
+        let checkpoints = CheckpointOptions { thread: true, start_pages: 10, bound_pages: 200 };
+        let in_thread = || SqliteOptions { checkpoints, ..options(&disk) };
+        let mut h = open_on(in_thread()).unwrap();
+        disk.plan(Plan::none().with(Fault::SyncFails, Some(Kind::Database), When::After(seed)));
+        let failed = (0..5_000).find(|n| {
+            let commit = h.commit(&set(vec![grow(*n, 0, 4, State::Running, Vec::new())]));
+            assert!(matches!(commit, Ok(_) | Err(StoreError::Failed(_))), "{commit:?}");
+            commit.is_err()
+        });
+        let answered = failed.expect("the sync fails while commits go on");
+        drop(h);
+        disk.cut();
+        let h = open_on(in_thread()).unwrap();
+        let found = h.reader.feed(TENANT, 0, 100_000).unwrap().len() as u64;
+        assert!(found == 4 * answered, "seed {seed}: {found} events of {answered} tasks");
+        assert_eq!(raw(&disk).query_row("PRAGMA integrity_check", [], |row| row.get(0)), Ok("ok".to_owned()));
+    }
+}
+
 /// The sync of a commit fails, and the process is killed: the next one reads the whole log, though a part of it is not on the
 /// disk. What it then moves into the database must not meet the shorter log when the power goes.
 #[test]
