@@ -3,6 +3,7 @@
 use crate::disk::{open_on, options, raw};
 use crate::sample::{TENANT, grow, id, rows, set};
 use everloop_store::error::StoreError;
+use everloop_store::port::Reserve as _;
 use everloop_store::suite::Harness;
 use everloop_store::work::{Row, WriteSet};
 use everloop_store_sql::faults::{Disk, Fault, Kind, Plan, When};
