@@ -2,17 +2,11 @@
 
 use crate::error::ClientError;
 use crate::http::{Call, Client, segment};
-use crate::sse::{Block, Reader};
+use crate::sse::{Block, Blocks};
 use everloop_api::BASE;
 use everloop_types::event::is_terminal;
 use everloop_types::json::Json;
 use futures_util::stream::{self, Stream, StreamExt};
-use reqwest::{Response, StatusCode};
-use std::collections::VecDeque;
-use std::time::Duration;
-
-/// A stream that says nothing for so long is dead: the server sends a heartbeat every 25 seconds.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// What to follow.
 #[derive(Clone, Debug, Default)]
@@ -55,16 +49,12 @@ pub enum Item {
 
 /// The state of a follower between two items.
 struct Follower {
-    client: Client,
     task: String,
     follow: Follow,
     /// The last number that was passed.
     position: u64,
-    connection: Option<(Response, Reader)>,
-    ready: VecDeque<Block>,
+    blocks: Blocks,
     is_over: bool,
-    /// Connections in a row that gave nothing.
-    fruitless: u32,
 }
 
 impl Client {
@@ -76,14 +66,11 @@ impl Client {
         follow: Follow,
     ) -> impl Stream<Item = Result<Item, ClientError>> + use<> {
         let follower = Follower {
-            client: self.clone(),
             task: task.to_owned(),
             position: follow.after,
             follow,
-            connection: None,
-            ready: VecDeque::new(),
+            blocks: Blocks::new(self.clone()),
             is_over: false,
-            fruitless: 0,
         };
         stream::unfold(Some(follower), |state| async move {
             let mut follower = state?;
@@ -98,54 +85,14 @@ impl Client {
 
 impl Follower {
     async fn next(&mut self) -> Result<Option<Item>, ClientError> {
-        loop {
-            while let Some(block) = self.ready.pop_front() {
-                if let Some(item) = self.block(block)? {
-                    return Ok(Some(item));
-                }
-            }
-            if self.is_over {
-                return Ok(None);
-            }
-            let Some((answer, reader)) = self.connection.as_mut() else {
-                self.connect().await?;
-                continue;
-            };
-            match tokio::time::timeout(SILENCE, answer.chunk()).await {
-                Ok(Ok(Some(bytes))) => {
-                    self.ready.extend(reader.take(&bytes));
-                    self.fruitless = 0;
-                }
-                // Ended, broken or dead: the next connection goes on from here, and is told if there is nothing more.
-                Ok(Ok(None) | Err(_)) | Err(_) => self.lost().await,
+        while !self.is_over {
+            let (task, follow, position) = (&self.task, &self.follow, self.position);
+            let Some(block) = self.blocks.next(|| call(task, follow, position)).await? else { break };
+            if let Some(item) = self.block(block)? {
+                return Ok(Some(item));
             }
         }
-    }
-
-    async fn lost(&mut self) {
-        self.connection = None;
-        self.fruitless += 1;
-        if self.fruitless > 1 {
-            let options = self.client.options();
-            tokio::time::sleep(options.retry.delay(self.fruitless - 1, options.random.as_ref())).await;
-        }
-    }
-
-    async fn connect(&mut self) -> Result<(), ClientError> {
-        let types = (!self.follow.types.is_empty()).then(|| self.follow.types.join(","));
-        let call = Call::get(format!("{BASE}/tasks/{}/events", segment(&self.task)))
-            .header("accept", "text/event-stream")?
-            .header("last-event-id", &self.position.to_string())?
-            .maybe("types", types)
-            .maybe("frames", self.follow.frames.then_some(1))
-            .streaming();
-        let answer = self.client.open(&call).await?;
-        if answer.status() == StatusCode::NO_CONTENT {
-            self.is_over = true;
-        } else {
-            self.connection = Some((answer, Reader::default()));
-        }
-        Ok(())
+        Ok(None)
     }
 
     fn block(&mut self, block: Block) -> Result<Option<Item>, ClientError> {
@@ -191,10 +138,19 @@ impl Follower {
         self.position = seq;
         if is_terminal(&kind) {
             self.is_over = true;
-            self.connection = None;
         }
         Ok(Some(Item::Event { seq, kind, event: data }))
     }
+}
+
+fn call(task: &str, follow: &Follow, position: u64) -> Result<Call, ClientError> {
+    let types = (!follow.types.is_empty()).then(|| follow.types.join(","));
+    Ok(Call::get(format!("{BASE}/tasks/{}/events", segment(task)))
+        .header("accept", "text/event-stream")?
+        .header("last-event-id", &position.to_string())?
+        .maybe("types", types)
+        .maybe("frames", follow.frames.then_some(1))
+        .streaming())
 }
 
 /// Everything that a stream gives, for callers that want it whole.

@@ -1,7 +1,8 @@
 //! The Rust client.
 //!
-//! [`Client`] speaks to one server: it finds it, repeats what may be repeated, follows event streams across lost connections,
-//! and hands out work over HTTP. Time and randomness are given to it.
+//! [`Client`] speaks to one server: it finds it, repeats what may be repeated, follows the events of one task or of many across
+//! lost connections, and hands out work over HTTP. Time and randomness are given to it. Events come as server-sent events: the
+//! server's WebSocket gives the same and can't be gone on with by itself.
 //!
 //! ```no_run
 //! # use everloop_client::{Client, ClientOptions};
@@ -16,6 +17,7 @@
 pub mod discover;
 pub mod embedded;
 pub mod error;
+pub mod feed;
 pub mod follow;
 mod http;
 mod sse;

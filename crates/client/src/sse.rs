@@ -1,5 +1,67 @@
 //! Reading `text/event-stream`, as the HTML standard describes it.
 
+use crate::error::ClientError;
+use crate::http::{Call, Client};
+use reqwest::{Response, StatusCode};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A stream that says nothing for so long is dead: the server sends a heartbeat every 25 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The blocks of one stream, however often its connection is lost.
+pub(crate) struct Blocks {
+    client: Client,
+    connection: Option<(Response, Reader)>,
+    ready: VecDeque<Block>,
+    /// Connections in a row that gave nothing.
+    fruitless: u32,
+}
+
+impl Blocks {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, connection: None, ready: VecDeque::new(), fruitless: 0 }
+    }
+
+    /// The next block; none if the server says that there is nothing more. A connection is made by what `call` gives: it is
+    /// asked only after every block of the connection before was given.
+    pub(crate) async fn next(
+        &mut self,
+        call: impl Fn() -> Result<Call, ClientError>,
+    ) -> Result<Option<Block>, ClientError> {
+        loop {
+            if let Some(block) = self.ready.pop_front() {
+                return Ok(Some(block));
+            }
+            let Some((answer, reader)) = self.connection.as_mut() else {
+                let answer = self.client.open(&call()?).await?;
+                if answer.status() == StatusCode::NO_CONTENT {
+                    return Ok(None);
+                }
+                self.connection = Some((answer, Reader::default()));
+                continue;
+            };
+            match tokio::time::timeout(SILENCE, answer.chunk()).await {
+                Ok(Ok(Some(bytes))) => {
+                    self.ready.extend(reader.take(&bytes));
+                    self.fruitless = 0;
+                }
+                // Ended, broken or dead: the next connection goes on from here, and is told if there is nothing more.
+                Ok(Ok(None) | Err(_)) | Err(_) => self.lost().await,
+            }
+        }
+    }
+
+    async fn lost(&mut self) {
+        self.connection = None;
+        self.fruitless += 1;
+        if self.fruitless > 1 {
+            let options = self.client.options();
+            tokio::time::sleep(options.retry.delay(self.fruitless - 1, options.random.as_ref())).await;
+        }
+    }
+}
+
 /// One block of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block {

@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod help;

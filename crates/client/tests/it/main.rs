@@ -1,6 +1,8 @@
 //! The client against a server that does what a test says.
 
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod follow;
 #[cfg(test)]
 mod repeat;
