@@ -78,7 +78,7 @@ pub struct InputRequest {
     #[serde(default)]
     #[schemars(with = "serde_json::Value")]
     pub data: Json,
-    /// Your own id for it; one of ours when not given.
+    /// Your own id for it; one of ours when not given. The same input sent again under it is the same one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -98,7 +98,7 @@ pub struct InputAnswer {
 pub struct DecisionRequest {
     /// Id of the request, as the inbox and the task's `open_requests` show it.
     pub id: String,
-    /// One of its choices.
+    /// One of its choices, where it has any.
     pub decision: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,11 +5,12 @@ use crate::check::Checks;
 use crate::control::Control;
 use crate::tasks::Shown;
 use everloop_engine::pipeline::op::Wish;
-use everloop_types::error::Refusal;
-use everloop_types::event::ApprovalDecision;
+use everloop_types::error::{Code, Refusal};
+use everloop_types::event::{ApprovalDecision, EventBody};
 use everloop_types::id::{SignalId, TaskId};
 use everloop_types::json::Json;
 use everloop_types::limits;
+use everloop_types::stream::StreamName;
 
 /// Something for a task.
 #[derive(Clone, Debug)]
@@ -58,7 +59,8 @@ impl Control {
     /// Sends something to a task; gives the id that it has.
     ///
     /// # Errors
-    /// `illegal_transition` once it has ended, `limit_reached` where it has too many.
+    /// `illegal_transition` once it has ended, `limit_reached` where it has too many, `idempotency_conflict` if another input
+    /// was sent under its id.
     pub async fn input(
         &self,
         caller: &Caller,
@@ -71,9 +73,28 @@ impl Control {
         checks.key(new.id.as_ref(), "id");
         checks.done()?;
         self.fit(caller.tenant, Some(&mut new.data), limits::VALUE_BYTES, "data").await?;
-        let id = new.id.unwrap_or_else(|| SignalId(self.new_id()).to_string());
-        let wish = Wish::Input { id: id.clone(), name: new.name, data: new.data };
-        Ok((id, self.wish(caller, task, wish).await?))
+        let Some(id) = new.id else {
+            let id = SignalId(self.new_id()).to_string();
+            let wish = Wish::Input { id: id.clone(), name: new.name, data: new.data };
+            return Ok((id, self.wish(caller, task, wish).await?));
+        };
+        let wish = Wish::Input { id: id.clone(), name: new.name.clone(), data: new.data.clone() };
+        let shown = self.wish(caller, task, wish).await?;
+        // The one that came first under this id is the one that counts: is it this one?
+        if let Some(seq) = shown.task().known_input(&id) {
+            let (tenant, stream) = (caller.tenant, StreamName::Task(task));
+            let first = self.engine().read(move |store| store.event(tenant, stream, seq)).await?;
+            if let Some(Ok(Some(EventBody::Input(first)))) = first.map(|event| event.body())
+                && (first.name != new.name || first.data != new.data)
+            {
+                let detail =
+                    format!("another input was sent to task {task} under the id {id:?} (event {seq})");
+                return Err(
+                    Refusal::new(Code::IdempotencyConflict, detail).hint("send it under an id of its own")
+                );
+            }
+        }
+        Ok((id, shown))
     }
 
     /// Answers a question of a task.

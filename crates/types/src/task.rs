@@ -331,9 +331,9 @@ pub struct Task {
     /// What came from outside and was not taken yet, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Arrived>,
-    /// Ids of the last inputs that it has taken, in order: one that is sent again is known by its id.
+    /// The last inputs that it has taken, in order: one that is sent again is known by its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub taken: Vec<String>,
+    pub taken: Vec<TakenInput>,
     /// Requests for a decision that are open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_requests: Vec<OpenRequest>,
@@ -364,12 +364,19 @@ pub struct Task {
 }
 
 impl Task {
-    /// Whether an input of this id has come and was not taken yet.
-    pub fn has_arrived(&self, input: &str) -> bool {
-        self.arrived.iter().any(|arrived| match &arrived.what {
+    /// The event of the input of this id that has come and was not taken yet.
+    pub fn arrived_input(&self, input: &str) -> Option<u64> {
+        let found = self.arrived.iter().find(|arrived| match &arrived.what {
             ArrivedWhat::Input { id, .. } => id == input,
             ArrivedWhat::Decision { .. } | ArrivedWhat::Child { .. } => false,
-        })
+        });
+        found.map(|arrived| arrived.seq)
+    }
+
+    /// The event of the input of this id, taken or not, if it is known still.
+    pub fn known_input(&self, input: &str) -> Option<u64> {
+        let taken = self.taken.iter().find(|taken| taken.id == input).map(|taken| taken.seq);
+        taken.or_else(|| self.arrived_input(input))
     }
 }
 
@@ -386,9 +393,21 @@ pub struct PauseReason {
     pub reason: String,
 }
 
+/// An input that the task has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenInput {
+    /// Its id.
+    pub id: String,
+    /// The event that carries it.
+    pub seq: u64,
+}
+
 /// A question to a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequest {
+    /// Words that may be answered; any when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
     /// Its id: the key of the step that asks.
     pub id: String,
     /// The event that asks.

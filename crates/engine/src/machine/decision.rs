@@ -18,7 +18,7 @@ pub fn decide(view: View<'_>, actor: &str, answer: ApprovalDecision) -> Decision
     if task.state.is_terminal() {
         return Err(illegal(task, "decided about", "the task has ended"));
     }
-    if !task.open_requests.iter().any(|open| open.id == answer.id) {
+    let Some(asked) = task.open_requests.iter().find(|open| open.id == answer.id) else {
         let open: Vec<_> = task.open_requests.iter().map(|open| open.id.as_str()).collect();
         let hint = match open.as_slice() {
             [] => "the task asks nothing now".to_owned(),
@@ -27,6 +27,9 @@ pub fn decide(view: View<'_>, actor: &str, answer: ApprovalDecision) -> Decision
         return Err(
             Refusal::not_found(format!("open request {:?} in task {}", answer.id, task.id)).hint(hint)
         );
+    };
+    if !asked.choices.is_empty() && !asked.choices.contains(&answer.decision) {
+        return Err(Refusal::field("decision", format!("must be one of: {}", asked.choices.join(", "))));
     }
     let mut events = vec![Draft::by(actor, answer)];
     then_wake(view, &mut events);

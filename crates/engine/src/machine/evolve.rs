@@ -5,7 +5,7 @@ use everloop_types::id::{TaskId, TenantId};
 use everloop_types::limits;
 use everloop_types::state::{State, targets};
 use everloop_types::task::{
-    Arrived, ArrivedWhat, Decided, OpenRequest, PauseReason, Progress, Task, TaskSpec, Usage,
+    Arrived, ArrivedWhat, Decided, OpenRequest, PauseReason, Progress, TakenInput, Task, TaskSpec, Usage,
 };
 use everloop_types::time::Timestamp;
 
@@ -195,10 +195,10 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
             task.arrived.push(Arrived { what: ArrivedWhat::Child { task: child.task }, seq: meta.seq });
         }
         EventBody::InputTaken(taken) => {
-            if task.has_arrived(&taken.id) {
+            if let Some(seq) = task.arrived_input(&taken.id) {
                 let forgotten = (task.taken.len() + 1).saturating_sub(limits::KNOWN_INPUTS);
                 task.taken.drain(..forgotten);
-                task.taken.push(taken.id.clone());
+                task.taken.push(TakenInput { id: taken.id.clone(), seq });
             }
             task.arrived.retain(|arrived| match &arrived.what {
                 ArrivedWhat::Input { id, .. } | ArrivedWhat::Decision { id } => *id != taken.id,
@@ -207,7 +207,8 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
         }
         EventBody::ApprovalRequested(request) => {
             task.open_requests.retain(|open| open.id != request.id);
-            task.open_requests.push(OpenRequest { id: request.id.clone(), seq: meta.seq });
+            let (choices, id) = (request.choices.clone(), request.id.clone());
+            task.open_requests.push(OpenRequest { choices, id, seq: meta.seq });
         }
         EventBody::ApprovalDecision(decision) => {
             task.open_requests.retain(|open| open.id != decision.id);

@@ -11,7 +11,7 @@ use everloop_types::state::State;
 /// The input is kept whether or not anybody waits for it; a task that waits for it goes on. One that is sent again, by its id,
 /// changes nothing.
 pub fn decide(view: View<'_>, actor: &str, id: String, name: String, data: Json) -> Decision {
-    if view.task.has_arrived(&id) || view.task.taken.contains(&id) {
+    if view.task.known_input(&id).is_some() {
         return Ok(Vec::new());
     }
     if view.task.state.is_terminal() {

@@ -38,7 +38,13 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/tasks/{id}/input", ("tasks", "send_input", "Send something to a task"), input)
             .body::<InputRequest>(r#"{"name":"answer","data":{"text":"42"}}"#)
             .gives::<InputAnswer>(200, "It was taken down, whether or not the task waits for it.")
-            .refuses(&[Code::NotFound, Code::IllegalTransition, Code::LimitReached, Code::TooLarge]),
+            .refuses(&[
+                Code::NotFound,
+                Code::IllegalTransition,
+                Code::IdempotencyConflict,
+                Code::LimitReached,
+                Code::TooLarge,
+            ]),
         Route::post("/tasks/{id}/decision", ("tasks", "decide", "Answer a question of a task"), decision)
             .body::<DecisionRequest>(r#"{"id":"approve#1","decision":"yes","note":"looks good"}"#)
             .gives::<TaskView>(200, "The task as it is now.")

@@ -49,11 +49,36 @@ async fn inputs_and_decisions_reach_the_task_and_stand_in_the_inbox_before() {
     assert_eq!(sent["id"], "mine");
     let done = server.until(&asking, "completed").await;
     assert_eq!(done["result"], json!({"x": [1]}));
+    // Sent again it is the same input, taken or not; under its id nothing else is.
+    let again = json!({"name": "answer", "data": {"x": [1.0]}, "id": "mine"});
+    assert_eq!(server.post(&path, &again).await.expect(200)["id"], "mine");
+    for other in [
+        json!({"name": "answer", "data": 2, "id": "mine"}),
+        json!({"name": "else", "data": {"x": [1]}, "id": "mine"}),
+    ] {
+        let problem = server.post(&path, &other).await.problem(409, "idempotency_conflict");
+        assert!(problem["detail"].as_str().unwrap().contains("mine"), "{problem}");
+    }
     server.post(&path, &json!({"name": "answer"})).await.problem(409, "illegal_transition");
     server.post(&path, &json!({"data": 1})).await.problem(400, "invalid_request");
 
     let url = items[1]["answer_url"].as_str().unwrap();
     server.post(url, &json!({"id": "no#1", "decision": "yes"})).await.problem(404, "not_found");
+    let wrong = server.post(url, &json!({"id": items[1]["id"], "decision": "maybe"})).await;
+    let wrong = wrong.problem(400, "invalid_request");
+    assert_eq!(wrong["errors"][0], json!({"field": "decision", "message": "must be one of: yes, no"}));
+    let path = format!("/api/v1/tasks/{deciding}/input");
+    let early = |data: u8| json!({"name": "later", "data": data, "id": "early"});
+    for _ in 0..2 {
+        server.post(&path, &early(1)).await.expect(200);
+    }
+    server.post(&path, &early(2)).await.problem(409, "idempotency_conflict");
+    // What goes into a blob is held against what is in it.
+    let large = |letter: &str| json!({"name": "later", "data": letter.repeat(300_000), "id": "large"});
+    for _ in 0..2 {
+        server.post(&path, &large("a")).await.expect(200);
+    }
+    server.post(&path, &large("b")).await.problem(409, "idempotency_conflict");
     server.post(url, &json!({"id": items[1]["id"], "decision": "yes", "note": "why not"})).await.expect(200);
     let done = server.until(&deciding, "completed").await;
     assert_eq!(done["result"], "yes");

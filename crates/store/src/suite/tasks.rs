@@ -66,7 +66,7 @@ fn full(world: &mut World) -> Made {
     ]));
     task.paused = Some(PauseReason { by: "b".to_owned(), details: Some(json("{}")), reason: "r".to_owned() });
     task.arrived = vec![Arrived { what: ArrivedWhat::Decision { id: "d".to_owned() }, seq: 9 }];
-    task.open_requests = vec![OpenRequest { id: "o".to_owned(), seq: 8 }];
+    task.open_requests = vec![OpenRequest { choices: vec!["yes".to_owned()], id: "o".to_owned(), seq: 8 }];
     task.decided =
         [("d".to_owned(), Decided { by: "b".to_owned(), decision: "yes".to_owned(), seq: 7 })].into();
     task.forked_from = Some(ForkedFrom {
