@@ -98,10 +98,7 @@ impl Following {
                 Ok(Step::Events(events)) => self.behind = Some(events),
                 Ok(Step::Frame(frame)) => return Ok(Followed::Frame { kind: frame.kind, data: frame.data }),
                 Ok(Step::End) => return Ok(Followed::End),
-                Err(error) => {
-                    tracing::error!(%error, "a follower could not read");
-                    return Err(error.refusal());
-                }
+                Err(error) => return Err(self.control.engine().read_failed(&error)),
             }
         }
         let first = self.behind.as_ref().and_then(|events| events.first()).map_or(0, |event| event.seq);

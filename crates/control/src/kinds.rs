@@ -67,7 +67,7 @@ impl Control {
         let kinds = self.kinds(caller).await?;
         match kinds.iter().find(|kind| kind.name == name) {
             Some(kind) => Ok(kind.clone()),
-            None => Err(Refusal { code: Code::NotFound, ..unknown(name, &kinds) }),
+            None => Err(Refusal { code: Code::NotFound, errors: Vec::new(), ..unknown(name, &kinds) }),
         }
     }
 
@@ -81,10 +81,7 @@ impl Control {
                     "set EVERLOOP_API_KEY to what stands in the file `api-key` of the server's data folder",
                 ));
             }
-            return executor.check(spec).map_err(|wrong| {
-                let field = |(field, message)| everloop_types::error::FieldError { field, message };
-                Refusal::fields(wrong.into_iter().map(field).collect())
-            });
+            return executor.check(spec);
         }
         if self.seen_kinds().read().unwrap_or_else(PoisonError::into_inner).contains(&spec.kind) {
             return Ok(());
@@ -102,23 +99,19 @@ impl Control {
 fn unknown(name: &str, kinds: &[Kind]) -> Refusal {
     let shown: String = name.chars().take(limits::NAME_CHARS).collect();
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
-    let near = nearest(name, names.iter().copied())
-        .map(|near| format!("did you mean {near:?}? "))
-        .unwrap_or_default();
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => {
+            format!("did you mean {near:?}? if not, start a worker that offers it to make it known")
+        }
+        None => "start a worker that offers it to make it known".to_owned(),
+    };
     let known = if names.is_empty() {
         "no kind is known".to_owned()
     } else {
         format!("known are {}", names.join(", "))
     };
-    let refusal = Refusal::new(Code::UnknownKind, format!("nothing here runs tasks of kind {shown:?}"))
-        .hint(format!("{near}{known}; start a worker that offers it to make it known"));
-    Refusal {
-        errors: vec![everloop_types::error::FieldError {
-            field: "kind".to_owned(),
-            message: format!("{shown:?} is unknown: {near}{known}"),
-        }],
-        ..refusal
-    }
+    let refusal = Refusal::field("kind", format!("{shown:?} is unknown, {known}"));
+    Refusal { code: Code::UnknownKind, ..refusal }.hint(hint)
 }
 
 /// Whether a worker was heard from lately.

@@ -10,6 +10,7 @@ use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
 use crate::pipeline::{self, Counters, Handle};
 use crate::reads::Reads;
 use crate::reconcile::{Reconciler, Wake};
+use crate::repeats::Repeats;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{Blob, ReadStore, Reserve, WriteStore};
@@ -60,6 +61,7 @@ pub struct Engine {
     ids: IdGenerator,
     installation: Installation,
     incarnation: IncarnationId,
+    failed_reads: Repeats,
 }
 
 impl Engine {
@@ -130,6 +132,7 @@ impl Engine {
             ids,
             installation,
             incarnation,
+            failed_reads: Repeats::default(),
         });
         Ok((engine, Loops { writer: Box::pin(writer), recovery, reconciler, wake }))
     }
@@ -260,10 +263,15 @@ impl Engine {
         &self,
         read: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.reads.read(read).await.map_err(|error| {
-            tracing::error!(%error, "a read failed");
-            error.refusal()
-        })
+        self.reads.read(read).await.map_err(|error| self.read_failed(&error))
+    }
+
+    /// The refusal of a read that failed. While the store can't be read, that is not logged every time.
+    pub fn read_failed(&self, error: &StoreError) -> Refusal {
+        if let Some(unsaid) = self.failed_reads.happened(self.clock.monotonic()) {
+            tracing::error!(%error, others_before = unsaid, "a read failed");
+        }
+        error.refusal()
     }
 
     /// Keeps bytes, durably, and gives what names them.

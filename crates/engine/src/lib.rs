@@ -13,4 +13,5 @@ pub mod machine;
 pub mod pipeline;
 pub mod reads;
 pub mod reconcile;
+mod repeats;
 pub mod source;

@@ -8,7 +8,7 @@ pub mod mock;
 mod output;
 pub mod shell;
 
-use everloop_types::error::{Code, TaskError};
+use everloop_types::error::{Code, FieldError, Refusal, TaskError};
 use everloop_types::json::Json;
 use everloop_worker::context::canonical;
 use everloop_worker::executor::Stop;
@@ -16,6 +16,11 @@ use serde::Serialize;
 
 /// A list of wrong fields, each with what would be right.
 type Wrong = Vec<(String, String)>;
+
+/// The refusal of an input with these fields.
+fn refusal(wrong: Wrong) -> Refusal {
+    Refusal::fields(wrong.into_iter().map(|(field, message)| FieldError { field, message }).collect())
+}
 
 /// The error of a step that could not write, or was told to stop.
 fn step_error(stop: Stop) -> TaskError {

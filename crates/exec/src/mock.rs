@@ -1,6 +1,7 @@
 //! The kind `mock`: scripted steps, events, delays and failures. The yardstick of tests and benches.
 
-use everloop_types::error::{Class, TaskError};
+use crate::refusal;
+use everloop_types::error::{Class, Refusal, TaskError};
 use everloop_types::json::Json;
 use everloop_types::task::TaskSpec;
 use everloop_types::worker::KindOffer;
@@ -58,10 +59,10 @@ impl Executor for Mock {
         "runs a script of steps, delays, events and failures: for tests, demos and benches"
     }
 
-    fn check(&self, spec: &TaskSpec) -> Result<(), Vec<(String, String)>> {
+    fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         let Some(input) = spec.input.as_ref().filter(|input| !input.is_null()) else { return Ok(()) };
         let script: Script = input.parse().map_err(|error| {
-            vec![("input".to_owned(), format!("not a script: {}", error.to_string().trim_end_matches('.')))]
+            Refusal::field("input", format!("not a script: {}", error.to_string().trim_end_matches('.')))
         })?;
         let mut wrong = Vec::new();
         for (i, step) in script.steps.iter().enumerate() {
@@ -77,7 +78,7 @@ impl Executor for Mock {
                 refuse("name", "1 to 64 characters".to_owned());
             }
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(()) } else { Err(refusal(wrong)) }
     }
 
     fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {

@@ -64,6 +64,7 @@ fn shared() -> Vec<Route> {
                 Code::TaskDeleted,
                 Code::TooLarge,
                 Code::Forbidden,
+                Code::NotGranted,
             ]),
         Route::get(
             "/tasks/{id}/events",

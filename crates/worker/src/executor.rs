@@ -1,7 +1,7 @@
 //! The contract of an executor, and the registry of those that a worker has.
 
 use crate::context::Context;
-use everloop_types::error::{Code, TaskError};
+use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::json::Json;
 use everloop_types::task::{PauseReason, TaskSpec};
 use everloop_types::wait::Wait;
@@ -59,8 +59,9 @@ pub trait Executor: Send + Sync {
     /// Refuses an input that can never work, before a task is made of it.
     ///
     /// # Errors
-    /// What is wrong with which field of the input, as a path and a remedy.
-    fn check(&self, spec: &TaskSpec) -> Result<(), Vec<(String, String)>> {
+    /// `invalid_request` with the fields that are wrong, as paths, each with what would be right; `not_granted` where it is not
+    /// the input that is wrong.
+    fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         let _ = spec;
         Ok(())
     }

@@ -48,9 +48,8 @@ fn refused_by_a_server() {
                 expect![[r#"
             exit 5
             error: nothing here runs this kind of task
-              cause: nothing here runs tasks of kind "nokind" (unknown_kind)
-              cause: kind: "nokind" is unknown: known are http, mock, shell
-              hint: known are http, mock, shell; start a worker that offers it to make it known
+              cause: kind: "nokind" is unknown, known are http, mock, shell (unknown_kind)
+              hint: start a worker that offers it to make it known
         "#]],
             ),
             (

@@ -38,6 +38,24 @@ fn serve_asks_for_the_key_that_its_folder_holds() {
     let named =
         ["task", "start", "mock", "--wait", "30s", "--url", &server.url, "--api-key-file", "data/api-key"];
     assert_eq!(place.run(&named).ok(), "null");
+    // Commands run without a sandbox: not for whoever has a key of a server.
+    let shell = [
+        "task",
+        "start",
+        "shell",
+        "--input",
+        r#"{"command":["true"]}"#,
+        "--url",
+        &server.url,
+        "--api-key-file",
+        "data/api-key",
+    ];
+    let refused = place.run(&shell);
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(
+        refused.err.contains("not_granted") && refused.err.contains("--unsafe-no-sandbox"),
+        "{refused:?}"
+    );
     // Whoever may read the folder finds both address and key in it.
     let found = said(place.command(&["task", "list", "--json"]).env("EVERLOOP_DATA_DIR", "data"));
     assert_eq!(found.json()["kind"], "mock");

@@ -8,8 +8,8 @@ mod hosts;
 pub(crate) mod input;
 mod send;
 
-use crate::Wrong;
-use everloop_types::error::{Code, TaskError};
+use crate::refusal;
+use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::TaskSpec;
@@ -69,11 +69,9 @@ impl Executor for Http {
         "makes one HTTP request to a host that policy.profile.hosts names, and records the answer"
     }
 
-    fn check(&self, spec: &TaskSpec) -> Result<(), Wrong> {
-        let request = Request::read(spec)?;
-        request
-            .may_call(&request.url)
-            .map_err(|error| vec![("policy.profile.hosts".to_owned(), error.message)])
+    fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
+        let request = Request::read(spec).map_err(refusal)?;
+        request.may_call(&request.url).map_err(|error| Refusal::field("policy.profile.hosts", error.message))
     }
 
     fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {

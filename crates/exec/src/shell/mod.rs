@@ -14,9 +14,9 @@ mod wire;
 pub use folder::{Reaped, reap_leftovers};
 pub use wire::GUARD_ARG;
 
-use crate::Wrong;
 use crate::http::input::refused;
-use everloop_types::error::{Code, TaskError};
+use crate::refusal;
+use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::TaskSpec;
@@ -77,11 +77,11 @@ impl Executor for Shell {
         "runs one command with the server's own rights: no sandbox holds it yet, so only where it is allowed"
     }
 
-    fn check(&self, spec: &TaskSpec) -> Result<(), Wrong> {
+    fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         if !self.options.allowed {
-            return Err(vec![("kind".to_owned(), NOT_ALLOWED.to_owned())]);
+            return Err(Refusal::new(Code::NotGranted, NOT_ALLOWED));
         }
-        Command::read(spec).map(|_| ())
+        Command::read(spec).map(|_| ()).map_err(refusal)
     }
 
     fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {

@@ -77,7 +77,7 @@ async fn hosts_are_denied_unless_they_are_named() {
     let mut spec = request(&server, json!({"url": server.url("/")}));
     spec.policy.profile.hosts = vec!["127.0.0.1".to_owned(), "*.example.com".to_owned()];
     let wrong = Http::new().check(&spec).unwrap_err();
-    assert_eq!(wrong[0].0, "policy.profile.hosts");
+    assert_eq!(wrong.errors[0].field, "policy.profile.hosts");
     let (code, class, _, message) = failed(start_unchecked(Http::new(), spec, Setup::default()).end().await);
     assert_eq!((code.as_str(), class.as_str()), ("not_granted", "auth"));
     assert_eq!(message, format!("host {0} is not granted: add {0:?} to policy.profile.hosts", server.host));
@@ -104,11 +104,11 @@ async fn what_can_not_be_sent_is_refused_by_field() {
         (json!({"url": url, "expect": [99]}), "input.expect"),
     ] {
         let wrong = Http::new().check(&request(&server, input.clone())).unwrap_err();
-        assert_eq!(wrong[0].0, field, "{input}: {wrong:?}");
+        assert_eq!(wrong.errors[0].field, field, "{input}: {wrong:?}");
     }
     let mut spec = request(&server, json!({"url": url}));
     spec.policy.profile.hosts.push("https://example.com".to_owned());
-    assert_eq!(Http::new().check(&spec).unwrap_err()[0].0, "policy.profile.hosts[1]");
+    assert_eq!(Http::new().check(&spec).unwrap_err().errors[0].field, "policy.profile.hosts[1]");
 }
 
 #[tokio::test]

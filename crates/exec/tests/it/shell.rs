@@ -2,6 +2,7 @@
 
 use crate::harness::{Attempt, PATIENCE, Setup, completed, failed, spec, start, start_unchecked, start_with};
 use everloop_exec::shell::{Shell, ShellOptions};
+use everloop_types::error::Code;
 use everloop_types::event::EventBody;
 use everloop_types::task::TaskSpec;
 use everloop_worker::executor::Executor;
@@ -344,7 +345,8 @@ async fn commands_do_not_run_where_they_are_not_allowed() {
     let place = Place::new();
     let shell = || Shell::new(ShellOptions::new(place.root()).unwrap());
     let wrong = shell().check(&script("true")).unwrap_err();
-    assert!(wrong[0].1.contains("not granted") && wrong[0].1.contains("--unsafe-no-sandbox"), "{wrong:?}");
+    assert_eq!(wrong.code, Code::NotGranted);
+    assert!(wrong.detail.contains("--unsafe-no-sandbox"), "{wrong:?}");
     let attempt = start_unchecked(shell(), script("true"), Setup::default());
     assert_eq!(failed(attempt.end().await).0, "not_granted");
     assert!(shell().about().contains("no sandbox"));

@@ -113,7 +113,10 @@ async fn bodies_that_are_too_large_or_of_another_type_are_refused() {
     chunk.extend(piece);
     chunk.extend(b"\r\n");
     for _ in 0..17 {
-        wire.send(&chunk).await;
+        // The server may have heard enough before the end.
+        if wire.try_send(&chunk).await.is_err() {
+            break;
+        }
     }
     wire.answer(false).await.problem(413, "too_large");
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
