@@ -17,20 +17,58 @@ use everloop_types::wait::Wait;
 use everloop_worker::context::Context;
 use everloop_worker::executor::Stop;
 use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// A writer that takes its time over claims, or does not take them.
-struct Slow {
+/// Holds a commit back for as long as a test wants.
+#[derive(Default)]
+struct Gate {
+    /// Whether it is closed, and whether a commit stands before it.
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn close(&self) {
+        self.state.lock().unwrap().0 = true;
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().0 = false;
+        self.changed.notify_all();
+    }
+
+    /// For the writer: goes through, or stands until the gate is opened.
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.1 = state.0;
+        while state.0 {
+            state = self.changed.wait(state).unwrap();
+        }
+        state.1 = false;
+    }
+
+    /// Waits until a commit stands before the gate.
+    async fn reached(&self) {
+        while !self.state.lock().unwrap().1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// A writer with a gate, or one that does not take claims.
+struct Gated {
     inner: Box<dyn WriteStore>,
-    slow: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     refuse: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
 }
 
-impl WriteStore for Slow {
+impl WriteStore for Gated {
     fn load(&mut self, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
         self.inner.load(wanted, now)
     }
@@ -42,9 +80,9 @@ impl WriteStore for Slow {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::Full("planned".into()));
         }
-        // Not over what the reconciler does for itself.
-        if !writes.streams.is_empty() && self.slow.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(400));
+        // What the reconciler does for itself goes through.
+        if !writes.streams.is_empty() {
+            self.gate.pass();
         }
         self.inner.commit(writes)
     }
@@ -52,23 +90,28 @@ impl WriteStore for Slow {
 
 struct Slowed {
     h: Harness,
-    slow: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     refuse: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
 }
 
 impl Slowed {
     fn new() -> Self {
-        let (slow, refuse, refused): (Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
+        let (gate, refuse, refused): (Arc<Gate>, Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
         let store = memory();
-        let writer = Slow {
+        let writer = Gated {
             inner: Box::new(store.writer()),
-            slow: slow.clone(),
+            gate: gate.clone(),
             refuse: refuse.clone(),
             refused: refused.clone(),
         };
-        Self { h: Harness::with(store, Box::new(writer), 256), slow, refuse, refused }
+        Self { h: Harness::with(store, Box::new(writer), 256), gate, refuse, refused }
     }
+}
+
+/// Sends what a future sends when it is first looked at: behind all that was sent before, and before what is sent later.
+fn sent<F: Future + Unpin>(future: &mut F) {
+    assert!(future.now_or_never().is_none());
 }
 
 fn at_once(_: Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>> {
@@ -120,9 +163,16 @@ async fn a_store_that_takes_no_claims_is_not_asked_without_end() {
     s.refuse.store(true, Ordering::SeqCst);
     let task = s.h.submit(mock()).await.unwrap().task.id;
     let _stop = start(&s.h, at_once);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let refused = s.refused.load(Ordering::SeqCst);
-    assert!((1..20).contains(&refused), "{refused}");
+    while s.refused.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let before = s.refused.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        s.h.engine.ask(Op::Expire).await.unwrap_err();
+    }
+    // Once for each that asked for something, the reconciler and the worker among them.
+    let refused = s.refused.load(Ordering::SeqCst) - before;
+    assert!(refused < 20, "{refused}");
     s.refuse.store(false, Ordering::SeqCst);
     s.h.reaches(task, State::Completed).await;
 }
@@ -132,15 +182,13 @@ async fn a_task_that_came_too_late_for_its_request_is_given_once() {
     let s = Slowed::new();
     let worker = s.h.worker(2).await;
     let task = s.h.submit(mock()).await.unwrap().task.id;
-    s.slow.store(true, Ordering::SeqCst);
+    s.gate.close();
     // The answer to asking comes after the claim's commit: the request is dropped before, as a broken connection does.
-    let asked = tokio::time::timeout(
-        Duration::from_millis(150),
-        s.h.source.claim(worker, 1, Duration::from_secs(9), 1),
-    )
-    .await;
-    assert!(asked.is_err());
-    s.slow.store(false, Ordering::SeqCst);
+    tokio::select! {
+        claimed = s.h.source.claim(worker, 1, Duration::from_secs(9), 1) => panic!("{claimed:?}"),
+        () = s.gate.reached() => {}
+    }
+    s.gate.open();
     s.h.reaches(task, State::Running).await;
     // Almost a whole term later the worker asks again: from now on it has a whole one.
     s.h.pass(Duration::from_secs(80)).await;
@@ -157,20 +205,20 @@ async fn a_task_that_ends_and_is_deleted_at_once_frees_its_worker() {
     let first = s.h.submit(mock()).await.unwrap().task.id;
     let claimed = s.h.claim(worker, 1).await.unwrap();
     let second = s.h.submit(mock()).await.unwrap().task.id;
-    s.slow.store(true, Ordering::SeqCst);
-    let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
+    s.gate.close();
     let busy = s.h.submit(mock());
-    let end = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let end =
-            s.h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Completed { result: json("1") }));
-        tokio::join!(end, async {
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            s.h.engine.ask(delete).await
-        })
+    let both = async {
+        s.gate.reached().await;
+        let end = AttemptEnd::Completed { result: json("1") };
+        let mut end = pin!(s.h.write(worker, &claimed, 1, Vec::new(), Some(end)));
+        sent(&mut end);
+        let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
+        let mut delete = pin!(s.h.engine.ask(delete));
+        sent(&mut delete);
+        s.gate.open();
+        tokio::join!(end, delete)
     };
-    let (_, (ended, deleted)) = tokio::join!(busy, end);
-    s.slow.store(false, Ordering::SeqCst);
+    let (_, (ended, deleted)) = tokio::join!(busy, both);
     ended.unwrap();
     assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
     assert_eq!(s.h.claim(worker, 2).await.map(|claimed| claimed.task), Some(second));
@@ -297,15 +345,17 @@ async fn a_task_that_is_deleted_at_its_end_is_missed_by_nobody() {
     let mut spec = mock();
     spec.depends_on = vec![Dependency { on: DependsOn::Completed, task: first }];
     let second = s.h.submit(spec).await.unwrap().task.id;
-    s.slow.store(true, Ordering::SeqCst);
+    s.gate.close();
     // It arrives while the end is being written, and is decided right after, before anybody was told.
     let delete = async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        s.gate.reached().await;
         let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
-        s.h.engine.ask(delete).await
+        let mut delete = pin!(s.h.engine.ask(delete));
+        sent(&mut delete);
+        s.gate.open();
+        delete.await
     };
     let (_, deleted) = tokio::join!(s.h.complete(worker, &claimed), delete);
-    s.slow.store(false, Ordering::SeqCst);
     assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
     s.h.reaches(second, State::Queued).await;
     let delete = Op::Delete { tenant: TENANT, task: first, actor: actor(), reason: "requested" };
@@ -324,14 +374,16 @@ async fn a_child_is_not_deleted_before_its_parent_has_heard() {
     let wait = Wait::Child { id: "wait#1".to_owned(), task: child };
     s.h.write(worker, &held, 1, Vec::new(), Some(AttemptEnd::Waiting { wait })).await.unwrap();
     let claimed = s.h.claim(worker, 2).await.unwrap();
-    s.slow.store(true, Ordering::SeqCst);
+    s.gate.close();
     let delete = async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        s.gate.reached().await;
         let delete = Op::Delete { tenant: TENANT, task: child, actor: actor(), reason: "requested" };
-        s.h.engine.ask(delete).await
+        let mut delete = pin!(s.h.engine.ask(delete));
+        sent(&mut delete);
+        s.gate.open();
+        delete.await
     };
     let (_, deleted) = tokio::join!(s.h.complete(worker, &claimed), delete);
-    s.slow.store(false, Ordering::SeqCst);
     assert_eq!(deleted.unwrap_err().code, Code::IllegalTransition);
     s.h.reaches(parent, State::Queued).await;
 }
@@ -342,11 +394,10 @@ async fn whoever_loses_a_task_to_another_in_one_commit_is_told() {
     let (one, other) = (h.worker(1).await, h.worker(1).await);
     let task = h.submit(mock()).await.unwrap().task.id;
     h.claim(one, 1).await.unwrap();
-    let expire = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        h.pass(Duration::from_secs(91)).await;
-    };
-    let (claimed, ()) = tokio::join!(h.claim(other, 1), expire);
+    let mut claim = pin!(h.claim(other, 1));
+    sent(&mut claim);
+    h.pass(Duration::from_secs(91)).await;
+    let claimed = claim.await;
     assert_eq!(claimed.map(|claimed| (claimed.task, claimed.attempt)), Some((task, 2)));
     let told = h.source.signals(one, Duration::from_millis(100)).await.unwrap();
     assert_eq!(
