@@ -8,7 +8,7 @@ use everloop_store::error::StoreError;
 use everloop_store::work::{Committed, Row, StreamWrite, TaskWrite, WriteSet};
 use everloop_types::event::Event;
 use everloop_types::stream::StreamName;
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 
 /// Where the record of a stream that stays is written.
 enum Place {
@@ -122,10 +122,7 @@ fn grow(
     let head = &write.head;
     match (&write.task, write.stream) {
         (Some(task), _) => {
-            match place {
-                Place::New => insert_task(run, write, task)?,
-                Place::Row(number) => update_task(run, write, task, *number)?,
-            }
+            put_task(run, write, task, place)?;
             done.rows_written += 1;
         }
         (None, StreamName::Audit(_, segment)) => {
@@ -166,71 +163,40 @@ fn insert_event(run: &mut Run<'_>, pos: i64, stream: &[u8; 16], event: &Event) -
     Ok(())
 }
 
-fn insert_task(run: &mut Run<'_>, write: &StreamWrite, new: &TaskWrite) -> Result<(), StoreError> {
-    let (task, head) = (&new.task, &write.head);
-    run.execute(
-        &sql::TASK_INSERT,
-        params![
-            task.tenant.0,
-            task.id.0,
-            encode::state(task.state),
-            task.spec.policy.priority,
-            task.spec.kind,
-            task.spec.queue,
-            task.created_by,
-            int(task.usage.running_us),
-            int(task.usage.event_bytes),
-            encode::ended(task),
-            task.finished_at.map(|at| at.as_micros()),
-            int(head.seq),
-            head.ts.as_micros(),
-            head.hash,
-            task.spec.parent.as_ref().map(|parent| parent.task.0),
-            task.spec.session.map(|session| session.0),
-            task.spec.key,
-            encode::labels(task),
-            encode::search(task),
-            new.signature.as_ref().map(|signature| &signature.kid),
-            new.signature.as_ref().map(|signature| &signature.bytes[..]),
-            encode::json(task)?,
-            new.data_subject,
-        ],
-    )?;
-    Ok(())
-}
-
-fn update_task(
+fn put_task(
     run: &mut Run<'_>,
     write: &StreamWrite,
     new: &TaskWrite,
-    number: i64,
+    place: &Place,
 ) -> Result<(), StoreError> {
     let (task, head) = (&new.task, &write.head);
-    run.execute(
-        &sql::TASK_UPDATE,
-        params![
-            encode::state(task.state),
-            task.spec.policy.priority,
-            task.spec.kind,
-            task.spec.queue,
-            task.created_by,
-            int(task.usage.running_us),
-            int(task.usage.event_bytes),
-            encode::ended(task),
-            task.finished_at.map(|at| at.as_micros()),
-            int(head.seq),
-            head.ts.as_micros(),
-            head.hash,
-            task.spec.parent.as_ref().map(|parent| parent.task.0),
-            task.spec.session.map(|session| session.0),
-            task.spec.key,
-            encode::labels(task),
-            encode::search(task),
-            new.signature.as_ref().map(|signature| &signature.kid),
-            new.signature.as_ref().map(|signature| &signature.bytes[..]),
-            encode::json(task)?,
-            number,
-        ],
-    )?;
+    let shared = params![
+        encode::state(task.state),
+        task.spec.policy.priority,
+        task.spec.kind,
+        task.spec.queue,
+        task.created_by,
+        int(task.usage.running_us),
+        int(task.usage.event_bytes),
+        encode::ended(task),
+        task.finished_at.map(|at| at.as_micros()),
+        int(head.seq),
+        head.ts.as_micros(),
+        head.hash,
+        task.spec.parent.as_ref().map(|parent| parent.task.0),
+        task.spec.session.map(|session| session.0),
+        task.spec.key,
+        encode::labels(task),
+        encode::search(task),
+        new.signature.as_ref().map(|signature| &signature.kid),
+        new.signature.as_ref().map(|signature| &signature.bytes[..]),
+        encode::json(task)?,
+    ];
+    let (statement, own) = match place {
+        Place::New => (&sql::TASK_INSERT, params![task.tenant.0, task.id.0, new.data_subject]),
+        Place::Row(number) => (&sql::TASK_UPDATE, params![*number]),
+    };
+    let all: Vec<&dyn ToSql> = shared.iter().chain(own).copied().collect();
+    run.execute(statement, &all[..])?;
     Ok(())
 }

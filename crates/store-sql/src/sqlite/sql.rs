@@ -34,8 +34,9 @@ statements! {
 
     EVENT_INSERT = "INSERT INTO event (pos, stream, seq, tenant, v, body_v, ts, type, actor, trace, hash, data_hash, codec, \
         salt, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    TASK_INSERT = "INSERT INTO task (tenant, id, state, priority, kind, queue, created_by, running_us, event_bytes, ended, \
-        finished_at, head_seq, head_ts, head_hash, parent, session, key, labels, search, kid, signature, doc, data_subject) \
+    /// The first twenty are those of TASK_UPDATE.
+    TASK_INSERT = "INSERT INTO task (state, priority, kind, queue, created_by, running_us, event_bytes, ended, finished_at, \
+        head_seq, head_ts, head_hash, parent, session, key, labels, search, kid, signature, doc, tenant, id, data_subject) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
     TASK_UPDATE = "UPDATE task SET state = $1, priority = $2, kind = $3, queue = $4, created_by = $5, running_us = $6, \
         event_bytes = $7, ended = $8, finished_at = $9, head_seq = $10, head_ts = $11, head_hash = $12, parent = $13, \
