@@ -107,12 +107,12 @@ impl Engine {
         let reads = Reads { store: parts.reader.clone(), inline };
         let blobs = Arc::new(Blobs::new(parts.blobs, reads.clone()));
         let reconciler = Reconciler {
-            store: parts.reader.clone(),
+            reads: reads.clone(),
             pipeline: pipeline.clone(),
             clock: parts.clock.clone(),
             wake: wake.clone(),
             housekeeper: Housekeeper::new(
-                parts.reader,
+                reads.clone(),
                 pipeline.clone(),
                 parts.clock.clone(),
                 parts.key.clone(),

@@ -7,6 +7,7 @@
 use crate::blobs::Blobs;
 use crate::pipeline::Handle;
 use crate::pipeline::op::Op;
+use crate::reads::Reads;
 use everloop_journal::keys::SigningKey;
 use everloop_journal::receipt;
 use everloop_store::error::StoreError;
@@ -71,7 +72,7 @@ struct Round {
 /// Does the chores. Part of the reconciler.
 pub struct Housekeeper {
     /// The readers.
-    pub store: Arc<dyn ReadStore>,
+    pub reads: Reads,
     /// The way into the pipeline.
     pub pipeline: Handle,
     /// Time.
@@ -90,14 +91,14 @@ pub struct Housekeeper {
 impl Housekeeper {
     /// One that has done nothing yet.
     pub fn new(
-        store: Arc<dyn ReadStore>,
+        reads: Reads,
         pipeline: Handle,
         clock: Arc<dyn Clock>,
         key: Arc<SigningKey>,
         blobs: Arc<Blobs>,
         retention: Retention,
     ) -> Self {
-        Self { store, pipeline, clock, key, blobs, retention, round: None, last: None }
+        Self { reads, pipeline, clock, key, blobs, retention, round: None, last: None }
     }
 
     /// Does a piece, if a round is due or under way; gives whether there is more to do at once.
@@ -106,7 +107,7 @@ impl Housekeeper {
     /// If the store can't be read or written; the piece is done again when this is called again.
     pub async fn piece(&mut self) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        if self.round.is_none() && !self.is_due(now)? {
+        if self.round.is_none() && !self.is_due(now).await? {
             return Ok(false);
         }
         let round = self.round.get_or_insert(Round { began: now, chore: Chore::Delete, upto: None });
@@ -141,9 +142,9 @@ impl Housekeeper {
     }
 
     /// A clock that went back behind the last round makes one due, too: else none would be for as long as it went back.
-    fn is_due(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+    async fn is_due(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         if self.last.is_none() {
-            self.last = self.store.job(ROUND)?.map(|job| job.ran_at);
+            self.last = self.reads.read(|store| store.job(ROUND)).await?.map(|job| job.ran_at);
         }
         Ok(self.last.is_none_or(|last| now < last || now >= last.plus(EVERY)))
     }
@@ -163,7 +164,7 @@ impl Housekeeper {
 
     /// Drops a page of tasks; gives where the next page begins. Whatever can't go yet is looked at in the next round.
     async fn delete(&self, before: Timestamp, upto: Option<End>) -> Result<Option<End>, StoreError> {
-        let page = self.store.finished(upto, before, PAGE)?;
+        let page = self.reads.read(move |store| store.finished(upto, before, PAGE)).await?;
         for row in &page {
             // Not all at once: a long stream would hold up everybody else's writes.
             while row.head.seq > EVENTS && self.trim(row).await? {}
@@ -179,16 +180,16 @@ impl Housekeeper {
     /// Goes on with a chore where its last round has ended, and notes how far it comes.
     async fn resume(
         &self,
-        name: &str,
+        name: &'static str,
         before: Option<Timestamp>,
         upto: Option<End>,
     ) -> Result<Option<End>, StoreError> {
         let Some(before) = before else { return Ok(None) };
         let upto = match upto {
             Some(upto) => Some(upto),
-            None => self.store.job(name)?.and_then(|job| job.upto),
+            None => self.reads.read(move |store| store.job(name)).await?.and_then(|job| job.upto),
         };
-        let page = self.store.finished(upto, before, PAGE)?;
+        let page = self.reads.read(move |store| store.finished(upto, before, PAGE)).await?;
         for row in &page {
             match name {
                 TRIM => while self.trim(row).await? {},
@@ -205,13 +206,15 @@ impl Housekeeper {
     async fn trim(&self, row: &TaskRow) -> Result<bool, StoreError> {
         let (tenant, task) = (row.task.tenant, row.task.id);
         let stream = StreamName::Task(task);
-        let gone = self.store.anchor(tenant, stream)?.map_or(0, |(seq, _)| seq);
+        let gone =
+            self.reads.read(move |store| store.anchor(tenant, stream)).await?.map_or(0, |(seq, _)| seq);
         let upto_seq = (gone + EVENTS).min(row.head.seq.saturating_sub(1));
         if upto_seq <= gone {
             return Ok(false);
         }
         // None if the task was deleted meanwhile.
-        let Some(last) = self.store.event(tenant, stream, upto_seq)? else { return Ok(false) };
+        let last = self.reads.read(move |store| store.event(tenant, stream, upto_seq)).await?;
+        let Some(last) = last else { return Ok(false) };
         let claims = receipt::anchor_of(&last);
         let anchor = receipt::sign(&self.key, &claims);
         match self.pipeline.ask(Op::Trim { tenant, task, claims, anchor }).await {
@@ -223,7 +226,9 @@ impl Housekeeper {
     async fn fold(&self, row: &TaskRow) -> Result<(), StoreError> {
         let (tenant, task) = (row.task.tenant, row.task.id);
         loop {
-            let seqs = self.store.payloads(tenant, StreamName::Task(task), LOG, 0, EVENTS as usize)?;
+            let stream = StreamName::Task(task);
+            let logs = move |store: &dyn ReadStore| store.payloads(tenant, stream, LOG, 0, EVENTS as usize);
+            let seqs = self.reads.read(logs).await?;
             if seqs.is_empty() {
                 return Ok(());
             }

@@ -5,8 +5,8 @@
 use crate::housekeep::Housekeeper;
 use crate::pipeline::Handle;
 use crate::pipeline::op::{Op, Wish};
+use crate::reads::Reads;
 use everloop_store::error::StoreError;
-use everloop_store::port::ReadStore;
 use everloop_store::rows::OutboxRow;
 use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
@@ -52,7 +52,7 @@ impl Wake {
 /// The reconciler. Runs until it is told to stop.
 pub struct Reconciler {
     /// The readers.
-    pub store: Arc<dyn ReadStore>,
+    pub reads: Reads,
     /// The way into the pipeline.
     pub pipeline: Handle,
     /// Time.
@@ -74,15 +74,15 @@ impl Reconciler {
                     false
                 }
             };
-            let wait = if busy { Duration::ZERO } else { self.until_next() };
+            let wait = if busy { Duration::ZERO } else { self.until_next().await };
             if !self.wake.wait(wait).await {
                 return;
             }
         }
     }
 
-    fn until_next(&self) -> Duration {
-        match self.store.next_timer() {
+    async fn until_next(&self) -> Duration {
+        match self.reads.read(|store| store.next_timer()).await {
             // A timer that could not be fired is not asked for again at once.
             Ok(Some(at)) => at.since(self.clock.now()).clamp(Duration::from_millis(1), IDLE),
             Ok(None) | Err(_) => IDLE,
@@ -95,7 +95,8 @@ impl Reconciler {
     /// If the store can't be read. What was done stays done.
     pub async fn look(&mut self) -> Result<bool, StoreError> {
         let _ = self.pipeline.ask(Op::Expire).await;
-        let timers = self.store.timers_due(self.clock.now(), PAGE)?;
+        let now = self.clock.now();
+        let timers = self.reads.read(move |store| store.timers_due(now, PAGE)).await?;
         let due = timers.iter().map(|timer| Op::Wish {
             tenant: timer.tenant,
             task: timer.task,
@@ -109,7 +110,7 @@ impl Reconciler {
                 Err(refusal) => tracing::warn!(task = %timer.task, %refusal, "a timer could not be fired"),
             }
         }
-        let outbox = self.store.outbox(PAGE)?;
+        let outbox = self.reads.read(|store| store.outbox(PAGE)).await?;
         let mut told = 0;
         for row in &outbox {
             told += usize::from(self.tell(row).await?);
@@ -120,7 +121,8 @@ impl Reconciler {
 
     /// Tells others of a task's end; gives whether all of them know.
     async fn tell(&self, row: &OutboxRow) -> Result<bool, StoreError> {
-        let Some(ended) = self.store.task(row.tenant, row.task)? else {
+        let (tenant, task) = (row.tenant, row.task);
+        let Some(ended) = self.reads.read(move |store| store.task(tenant, task)).await? else {
             return Ok(self.pipeline.ask(Op::Rows(vec![Row::OutboxDelete(row.task)])).await.is_ok());
         };
         let wish = |task, wish| Op::Wish { tenant: row.tenant, task, actor: SYSTEM.to_owned(), wish };
@@ -129,7 +131,7 @@ impl Reconciler {
             let child = Child { state: ended.task.state, step: parent.step.clone(), task: row.task };
             ops.push(wish(parent.task, Wish::ChildEnded(child)));
         }
-        let dependents = self.store.dependents(row.task, PAGE)?;
+        let dependents = self.reads.read(move |store| store.dependents(task, PAGE)).await?;
         let more = dependents.len() == PAGE;
         for dependency in dependents {
             let ended = Wish::DependencyEnded { task: row.task, state: ended.task.state };
@@ -138,7 +140,7 @@ impl Reconciler {
         let mut children_more = false;
         match ended.task.spec.policy.children {
             ChildPolicy::Cancel => {
-                let children = self.store.live_children(row.tenant, row.task, PAGE)?;
+                let children = self.reads.read(move |store| store.live_children(tenant, task, PAGE)).await?;
                 children_more = children.len() == PAGE;
                 let reason = Some(format!("its parent is {}", ended.task.state));
                 ops.extend(

@@ -45,7 +45,8 @@ fn the_twins_have_the_members_of_their_originals() {
     same::<Parent, task::Parent>(parent.clone());
     same::<Progress, task::Progress>(json!({"done": 1, "note": "n", "total": 2}));
     same::<Usage, task::Usage>(json!({"event_bytes": 1, "running_us": 2}));
-    same::<ForkedFrom, task::ForkedFrom>(json!({"hash": "h", "task": TASK, "upto_seq": 1}));
+    let forked = json!({"hash": "h", "keys_of": TASK, "task": TASK, "upto_seq": 1});
+    same::<ForkedFrom, task::ForkedFrom>(forked);
     same::<PauseReason, task::PauseReason>(json!({"by": "b", "details": 1, "reason": "r"}));
     same::<TaskError, error::TaskError>(json!({"class": "auth", "code": "c", "details": 1, "message": "m"}));
     same::<TaskSpec, task::TaskSpec>(
