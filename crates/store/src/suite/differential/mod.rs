@@ -87,10 +87,15 @@ pub fn differential(mut engines: Vec<Harness>, seed: u64, operations: usize) {
         snapshot::equal(&loaded, "load");
         let tasks = model.some_tasks(if n % 25 == 24 { usize::MAX } else { 4 });
         compare(&engines, "tasks", |h| snapshot::tasks(h, &tasks));
+        if n % 25 == 24 {
+            // On PostgreSQL a connection of its own.
+            compare(&engines, "snapshots", snapshot::whole);
+        }
         let query = model.query();
         compare(&engines, "lists", |h| snapshot::lists(h, &query));
     }
     let tasks = model.some_tasks(usize::MAX);
+    compare(&engines, "snapshots at the end", snapshot::whole);
     compare(&engines, "tasks at the end", |h| snapshot::tasks(h, &tasks));
 }
 
