@@ -24,13 +24,14 @@ use dispatcher::Dispatcher;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, Reserve, WriteStore};
+use everloop_store::work::{Committed, WriteSet};
 use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
-use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
+use everloop_types::id::{IncarnationId, TaskId, TenantId};
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::time::Clock;
-use op::{Answer, Claimed, Op, Reply};
+use op::{Answer, Op, Reply};
 use prepare::Leased;
 use std::collections::HashMap;
 use std::future::Future;
@@ -285,13 +286,10 @@ impl Pipeline {
             Ok(committed) => committed,
             Err(StoreError::Unknown(source)) => {
                 tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
-                return match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
-                    Ok(()) => {
-                        self.deliver_held(claims);
-                        Ok(ops)
-                    }
-                    Err(error) => self.refuse(ops, &error),
-                };
+                match self.found(&writes) {
+                    Ok(committed) => committed,
+                    Err(error) => return self.refuse(ops, &error),
+                }
             }
             Err(error) => {
                 self.stop |= matches!(error, StoreError::Failed(_));
@@ -308,18 +306,21 @@ impl Pipeline {
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
     }
 
-    /// Gives workers what they hold, if the claims were written after all: nobody else would.
-    fn deliver_held(&mut self, claims: Vec<(WorkerId, Claimed)>) {
-        for (worker, claimed) in claims {
-            if self
-                .dispatcher
-                .held
-                .get(&claimed.task.id)
-                .is_some_and(|held| held.token == claimed.lease.token)
-            {
-                self.dispatcher.deliver(worker, vec![claimed]);
+    /// What became of a commit that gave no answer: it is there whole or not at all, and each head says which. What is not
+    /// there is decided again; rows that hang on no stream are of a kind that may be written twice.
+    fn found(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        let mut committed = Committed::default();
+        for write in &writes.streams {
+            let is_there = !write.events.is_empty()
+                && self.parts.reader.head(write.tenant, write.stream)? == Some(write.head);
+            if !is_there {
+                committed.moved.push(write.stream);
             }
         }
+        if committed.moved.len() == writes.streams.len() && !writes.rows.is_empty() {
+            self.parts.writer.commit(&WriteSet { rows: writes.rows.clone(), ..WriteSet::default() })?;
+        }
+        Ok(committed)
     }
 
     fn refuse(&mut self, ops: Vec<(Op, Reply)>, error: &StoreError) -> Result<Vec<(Op, Reply)>, ()> {

@@ -24,3 +24,5 @@ mod live;
 mod rebuild;
 #[cfg(test)]
 mod torn;
+#[cfg(test)]
+mod unknown;

@@ -82,6 +82,48 @@ async fn the_document_is_served_as_json_yaml_and_a_page_of_its_own() {
     assert_ne!(server.get("/api/v1/docs").await.text(), text, "a nonce is used once");
 }
 
+/// `METHOD /path` in the last column of a row, with `{}` for what stands in braces; "the same" is the column before.
+fn mapped(row: &str) -> Vec<(String, String)> {
+    let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+    let [_, _, older, now, ..] = columns[..] else { return Vec::new() };
+    let is_same = now == "the same" || now.starts_with("the same;") || now.starts_with("the same, both");
+    let words = if is_same { older } else { now };
+    let code = words.split('`').skip(1).step_by(2);
+    let calls = code.filter_map(|code| {
+        let (method, path) = code.split_once(' ')?;
+        let path = path.split('?').next()?.replace(':', "{");
+        let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+        ["GET", "POST", "PATCH", "DELETE"]
+            .contains(&method)
+            .then(|| (method.to_lowercase(), parts.collect::<Vec<_>>().join("/")))
+    });
+    calls.collect()
+}
+
+#[test]
+fn the_map_of_older_paths_names_paths_that_are_served() {
+    let document: Value = serde_json::from_str(&everloop_server::openapi_json()).unwrap();
+    let served: std::collections::BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+            let path = parts.collect::<Vec<_>>().join("/");
+            methods.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone()))
+        })
+        .collect();
+    let map = include_str!("../../../../docs/api-map.md");
+    let mut found = 0;
+    for row in map.lines().filter(|row| row.starts_with("| R-")) {
+        for call in mapped(row) {
+            assert!(served.contains(&call), "{call:?} of {row}");
+            found += 1;
+        }
+    }
+    assert!(found >= 35, "{found}");
+}
+
 /// Every path that takes a body is tried with its own example: the shape at least must be right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_have_the_right_shape() {

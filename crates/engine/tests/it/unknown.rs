@@ -1,0 +1,120 @@
+//! Commits that gave no answer: whoever asked hears what became of it, and followers miss nothing.
+
+use crate::harness::{Harness, TENANT, actor, json, mock};
+use everloop_engine::live::Step;
+use everloop_engine::pipeline::op::{Op, Wish};
+use everloop_store::memory::Fault;
+use everloop_types::error::Code;
+use everloop_types::event::{ApprovalDecision, ApprovalRequested};
+use everloop_types::id::TaskId;
+use everloop_types::state::State;
+use everloop_types::stream::StreamName;
+use everloop_types::wait::Wait;
+use everloop_worker::source::AttemptEnd;
+use std::time::Duration;
+
+const BOTH: [Fault; 2] = [Fault::Unknown { applied: true }, Fault::Unknown { applied: false }];
+
+#[tokio::test]
+async fn a_task_without_a_key_is_made_once_and_its_caller_hears_of_it() {
+    for fault in BOTH {
+        let h = Harness::new();
+        h.store.fail_next(fault);
+        let task = h.submit(mock()).await.unwrap().task.id;
+        assert_eq!(h.kinds(task), ["task.submitted"], "{fault:?}");
+        assert_eq!(h.submit_with(mock(), Some(("k", 1))).await.unwrap().task.state, State::Queued);
+        let all = h.engine.read(|store| store.depths()).await.unwrap();
+        assert_eq!(all.iter().map(|depth| depth.tasks).sum::<u64>(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn several_unknown_commits_in_a_row_end_as_well() {
+    let h = Harness::new();
+    for fault in [BOTH[1], BOTH[1], BOTH[0]] {
+        h.store.fail_next(fault);
+    }
+    let task = h.submit(mock()).await.unwrap().task.id;
+    assert_eq!(h.kinds(task), ["task.submitted"]);
+}
+
+/// A task that asks a person.
+async fn asking(h: &Harness) -> TaskId {
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    let request = ApprovalRequested {
+        choices: vec!["yes".to_owned(), "no".to_owned()],
+        details: None,
+        id: "ask#1".to_owned(),
+        prompt: "Go on?".to_owned(),
+    };
+    let wait = Wait::Decision { id: "ask#1".to_owned() };
+    h.write(worker, &claimed, 1, vec![request.into()], Some(AttemptEnd::Waiting { wait })).await.unwrap();
+    task
+}
+
+#[tokio::test]
+async fn whoever_decides_is_not_told_that_somebody_else_did() {
+    for fault in BOTH {
+        let h = Harness::new();
+        let task = asking(&h).await;
+        let decide = |word: &str| {
+            Wish::Decide(ApprovalDecision {
+                decision: word.to_owned(),
+                id: "ask#1".to_owned(),
+                note: None,
+                result: None,
+            })
+        };
+        h.store.fail_next(fault);
+        assert_eq!(h.wish(task, decide("yes")).await.unwrap(), State::Queued, "{fault:?}");
+        assert_eq!(h.wish(task, decide("no")).await.unwrap_err().code, Code::AlreadyDecided);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_sees_at_once_what_was_written_after_all() {
+    for fault in BOTH {
+        let h = Harness::new();
+        let task = h.submit(mock()).await.unwrap().task.id;
+        let mut follower = h.engine.follow(TENANT, StreamName::Task(task), 1, 1);
+        h.store.fail_next(fault);
+        let (state, seen) = tokio::join!(
+            h.wish(task, Wish::Pause { reason: None }),
+            tokio::time::timeout(Duration::from_secs(10), follower.next())
+        );
+        assert_eq!(state.unwrap(), State::Paused);
+        let Step::Events(events) = seen.unwrap().unwrap() else { panic!("no events") };
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_once() {
+    for fault in BOTH {
+        let h = Harness::new();
+        let task = h.submit(mock()).await.unwrap().task.id;
+        h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
+        h.store.fail_next(fault);
+        let delete = Op::Delete { tenant: TENANT, task, actor: actor(), reason: "requested" };
+        h.engine.ask(delete).await.unwrap();
+        assert!(h.events(task).is_empty());
+        let audit = h.engine.read(|store| store.events(TENANT, StreamName::Audit(TENANT, 1), 0, 9));
+        assert_eq!(audit.await.unwrap().len(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_written_once() {
+    for fault in BOTH {
+        let h = Harness::new();
+        let worker = h.worker(1).await;
+        let task = h.submit(mock()).await.unwrap().task.id;
+        let claimed = h.claim(worker, 1).await.unwrap();
+        h.store.fail_next(fault);
+        let end = Some(AttemptEnd::Completed { result: json("1") });
+        h.write(worker, &claimed, 1, Vec::new(), end).await.unwrap();
+        assert_eq!(h.kinds(task), ["task.submitted", "task.started", "task.completed"], "{fault:?}");
+    }
+}
