@@ -9,14 +9,12 @@ use crate::step::Step;
 use base64::Engine as _;
 use everloop_journal::digest;
 use everloop_types::error::{Code, TaskError};
-use everloop_types::event::{ApprovalRequested, EventBody, InputTaken, Level, Log, StepCompleted};
-use everloop_types::id::{TaskId, WorkerId};
+use everloop_types::event::{EventBody, Level, Log, StepCompleted};
+use everloop_types::id::WorkerId;
 use everloop_types::json::Json;
-use everloop_types::state::State;
 use everloop_types::step::{OnUnknown, step_key};
 use everloop_types::task::{PauseReason, Progress};
 use everloop_types::time::{Clock, Timestamp};
-use everloop_types::wait::Wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -275,30 +273,6 @@ impl Context {
         let _ = self.shared.source.frames(assignment.tenant, assignment.task, assignment.lease, frames).await;
     }
 
-    /// Waits for a time to pass, across restarts. A short wait is held; a longer one frees the worker.
-    ///
-    /// # Errors
-    /// The reason to stop: the wait itself, if it frees the worker.
-    pub async fn sleep(&self, name: &str, duration: Duration) -> Result<(), Stop> {
-        let id = self.next_key(name);
-        self.boundary()?;
-        if self.journal().has_fired(&id) {
-            return Ok(());
-        }
-        // One that was waited for together with other things fires when it was first said to.
-        let known = self.journal().timer(&id);
-        let at = known.unwrap_or_else(|| self.now().plus(duration));
-        let left = known.map_or(duration, |at| at.since(self.now()));
-        if left < crate::run::WARM_WAIT {
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(left) => return self.boundary(),
-                _ = self.stopped() => return self.boundary(),
-            }
-        }
-        Err(Stop::Waiting(Wait::Timer { at, id }))
-    }
-
     /// Which version of the code goes on from here: `max` where a task comes by for the first time, whatever it was then on
     /// every later attempt, and `min` where it had gone on from here before there was a gate. One id decides once in a scope.
     ///
@@ -335,82 +309,6 @@ impl Context {
             step,
         };
         self.shared.outbox.push(completed.into());
-    }
-
-    /// Waits for the end of a child, as long as it takes: how it ended. Its result is with the child.
-    ///
-    /// # Errors
-    /// The reason to stop: the wait itself, if it has not ended.
-    pub async fn wait_child(&self, name: &str, child: TaskId) -> Result<State, Stop> {
-        let id = self.next_key(name);
-        let ended = self.journal().child(child);
-        self.boundary()?;
-        match ended {
-            Some((state, taken)) => {
-                if !taken {
-                    self.shared.outbox.push(InputTaken { id: child.to_string(), step: id }.into());
-                }
-                Ok(state)
-            }
-            None => Err(Stop::Waiting(Wait::Child { id, task: child })),
-        }
-    }
-
-    /// Takes the next input of a name, waiting for it as long as it takes.
-    ///
-    /// # Errors
-    /// The reason to stop: the wait itself, if nothing has come.
-    pub async fn wait_input(&self, name: &str) -> Result<Json, Stop> {
-        let step = self.next_key(name);
-        let found = self.journal().input(&step, name);
-        self.boundary()?;
-        match found {
-            Some((taken, data)) => {
-                if let Some(id) = taken {
-                    self.shared.outbox.push(InputTaken { id, step }.into());
-                }
-                self.resolve(data).await
-            }
-            None => Err(Stop::Waiting(Wait::Input { id: step, name: name.to_owned() })),
-        }
-    }
-
-    /// Asks a person and waits for the answer: its word, and the value that came with it.
-    ///
-    /// # Errors
-    /// The reason to stop: the wait itself, if nobody has answered.
-    pub async fn ask(
-        &self,
-        name: &str,
-        prompt: &str,
-        choices: &[&str],
-        details: Option<Json>,
-    ) -> Result<(String, Option<Json>), Stop> {
-        let id = self.next_key(name);
-        let (decision, result) = self.ask_with_id(id, prompt, choices, details)?;
-        Ok(match result {
-            Some(result) => (decision, Some(self.resolve(result).await?)),
-            None => (decision, None),
-        })
-    }
-
-    pub(crate) fn ask_with_id(
-        &self,
-        id: String,
-        prompt: &str,
-        choices: &[&str],
-        details: Option<Json>,
-    ) -> Result<(String, Option<Json>), Stop> {
-        let journal = self.journal();
-        if let Some(answer) = journal.decision(&id) {
-            return Ok(answer.clone());
-        }
-        if !journal.was_asked(&id) {
-            let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
-            let request = ApprovalRequested { choices, details, id: id.clone(), prompt: prompt.to_owned() };
-            self.shared.outbox.push(request.into());
-        }
-        Err(Stop::Waiting(Wait::Decision { id }))
     }
 
     /// The default for steps that say nothing themselves: the task's policy, else this one.

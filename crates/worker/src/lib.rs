@@ -7,6 +7,7 @@
 //! The rule that everything here serves: a step that was recorded is not run again, and no step begins before the outcomes
 //! of those before it are durable.
 
+mod attempt;
 mod blob;
 pub mod context;
 pub mod executor;
@@ -16,6 +17,7 @@ pub mod race;
 pub mod run;
 pub mod source;
 pub mod step;
+pub mod wait;
 
 /// The example of the page, compiled.
 #[cfg(doctest)]

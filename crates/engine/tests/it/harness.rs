@@ -12,8 +12,8 @@ use everloop_store::rows::{Installation, TenantRow};
 use everloop_store::work::Row;
 use everloop_testkit::clock::FakeClock;
 use everloop_testkit::random::Seeded;
-use everloop_types::error::{Class, Refusal, TaskError};
-use everloop_types::event::{Event, EventBody};
+use everloop_types::error::{Class, Code, Refusal, TaskError};
+use everloop_types::event::{Event, EventBody, StepCompleted};
 use everloop_types::id::{InstallationId, TaskId, TenantId, UserId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
@@ -240,4 +240,31 @@ impl Harness {
 
 pub(crate) fn mock() -> TaskSpec {
     TaskSpec::new("mock")
+}
+
+/// The record of a step.
+pub(crate) fn step(name: &str) -> EventBody {
+    StepCompleted {
+        attempt: 1,
+        code_version: None,
+        intent: "00".to_owned(),
+        kind: "step".to_owned(),
+        result: json("{\"n\":1}"),
+        started_at: Default::default(),
+        step: name.to_owned(),
+    }
+    .into()
+}
+
+/// Why something was refused.
+pub(crate) fn code(result: Result<impl std::fmt::Debug, SourceError>) -> Code {
+    match result.unwrap_err() {
+        SourceError::Refused(refusal) => refusal.code,
+        SourceError::Unavailable(why) => panic!("{why}"),
+    }
+}
+
+/// The end of an attempt with an error.
+pub(crate) fn failed(error: TaskError) -> Option<AttemptEnd> {
+    Some(AttemptEnd::Failed { error })
 }

@@ -1,6 +1,8 @@
 //! The engine over the in-memory store.
 
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod code;
 #[cfg(test)]
 mod embedded;
@@ -26,3 +28,5 @@ mod rebuild;
 mod torn;
 #[cfg(test)]
 mod unknown;
+#[cfg(test)]
+mod waits;
