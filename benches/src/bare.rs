@@ -36,3 +36,20 @@ pub(crate) fn sqlite(time: Duration) -> anyhow::Result<Row> {
     }
     Ok(Row::new("bare SQLite, 4 rows a task, 64 tasks a transaction", 64, start.elapsed(), latencies))
 }
+
+/// One write of 8 KiB at the end of a file, and its fsync.
+pub(crate) fn fsync(time: Duration) -> anyhow::Result<Row> {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir_in(".")?;
+    let mut file = std::fs::File::create(folder.path().join("file"))?;
+    let page = vec![7; 8192];
+    let mut latencies = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < time {
+        let begun = Instant::now();
+        file.write_all(&page)?;
+        file.sync_data()?;
+        latencies.push(begun.elapsed());
+    }
+    Ok(Row::new("8 KiB appended to a file, and fsynced", 1, start.elapsed(), latencies))
+}

@@ -1,167 +1,148 @@
-//! Load over HTTP, from a process of its own: keep-alive connections that send one request after the other.
+//! Tasks over HTTP: one by one, in batches, and by a worker elsewhere.
 
+use crate::load::{Connection, block_on, load, request};
 use crate::report::Row;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use std::time::{Duration, Instant};
 
-/// One keep-alive connection.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    line: String,
-    body: Vec<u8>,
+/// A keyed task of one step, its key in no order.
+fn task(n: u64) -> String {
+    let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!(
+        r#"{{"kind":"mock","key":"order-{key:016x}","input":{{"steps":[{{"name":"work","result":{{"answer":42,"text":"some eighty bytes of result that a step would give back"}}}}]}}}}"#
+    )
 }
 
-impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream =
-            TcpStream::connect(address).await.with_context(|| format!("{address} does not answer"))?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), line: String::new(), body: Vec::new() })
-    }
-
-    /// Sends a request and reads the answer; gives its status.
-    async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
-        self.stream.get_mut().write_all(request).await?;
-        let (status, length) = self.head().await?;
-        self.body.resize(length.context("an answer without Content-Length")?, 0);
-        self.stream.read_exact(&mut self.body).await?;
-        Ok(status)
-    }
-
-    async fn head(&mut self) -> anyhow::Result<(u16, Option<usize>)> {
-        self.next_line().await?;
-        let status = self.line.split(' ').nth(1).context("no status line")?.parse()?;
-        let mut length = None;
-        loop {
-            self.next_line().await?;
-            let line = self.line.trim_end();
-            if line.is_empty() {
-                return Ok((status, length));
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = Some(value.trim().parse()?);
-            }
-        }
-    }
-
-    async fn next_line(&mut self) -> anyhow::Result<()> {
-        self.line.clear();
-        if self.stream.read_line(&mut self.line).await? == 0 {
-            bail!("the connection was closed");
-        }
-        Ok(())
-    }
-}
-
-/// Keeps so many requests under way for so long. `request` makes the n-th one.
-async fn load(
+/// `POST /tasks?wait=`: answered when the task is finished.
+pub(crate) fn tasks(
     name: &str,
     address: &str,
     time: Duration,
     concurrency: usize,
-    request: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
     numbers: &Arc<AtomicU64>,
 ) -> anyhow::Result<Row> {
-    let request = Arc::new(request);
-    let start = Instant::now();
-    let mut loops = Vec::new();
-    for _ in 0..concurrency {
-        let mut connection = Connection::open(address).await?;
-        let (request, numbers) = (request.clone(), numbers.clone());
-        loops.push(tokio::spawn(async move {
-            let mut latencies = Vec::new();
-            while start.elapsed() < time {
-                let text = request(numbers.fetch_add(1, Ordering::Relaxed));
-                let begun = Instant::now();
-                let status = connection.ask(&text).await?;
-                if !(200..300).contains(&status) {
-                    bail!("status {status}: {}", String::from_utf8_lossy(&connection.body));
-                }
-                latencies.push(begun.elapsed());
-            }
-            Ok(latencies)
-        }));
-    }
-    let mut latencies = Vec::new();
-    for one in loops {
-        latencies.extend(one.await??);
-    }
-    Ok(Row::new(name, concurrency, start.elapsed(), latencies))
+    let post = move |n: u64| request("POST", "/api/v1/tasks?wait=30s", "", &task(n));
+    block_on(load(name, address, time, concurrency, post, numbers))
 }
 
-/// `POST /tasks?wait=`: a keyed task of one step, answered when it is finished.
-pub(crate) fn tasks(
-    address: &str,
-    time: Duration,
-    concurrency: usize,
-    numbers: &Arc<AtomicU64>,
-) -> anyhow::Result<Row> {
-    let host = address.to_owned();
-    let request = move |n: u64| {
-        let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let body = format!(
-            r#"{{"kind":"mock","key":"order-{key:016x}","input":{{"steps":[{{"name":"work","result":{{"answer":42,"text":"some eighty bytes of result that a step would give back"}}}}]}}}}"#
-        );
-        format!(
-            "POST /api/v1/tasks?wait=30s HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
+/// `POST /tasks/batch` with a hundred tasks that nobody runs; counted are tasks.
+pub(crate) fn batches(address: &str, time: Duration, numbers: &Arc<AtomicU64>) -> anyhow::Result<Row> {
+    const TASKS: u64 = 100;
+    let post = move |n: u64| {
+        let tasks: Vec<String> = (0..TASKS)
+            .map(|i| task(n * TASKS + i + 1_000_000_000).replace("\"mock\"", "\"mock\",\"queue\":\"nobody\""))
+            .collect();
+        request("POST", "/api/v1/tasks/batch", "", &format!("{{\"tasks\":[{}]}}", tasks.join(",")))
     };
-    block_on(load("POST /tasks?wait=, submit to complete", address, time, concurrency, request, numbers))
+    let row = block_on(load("tasks submitted in batches of 100", address, time, 4, post, numbers))?;
+    Ok(Row { per_second: row.per_second * TASKS as f64, ..row })
 }
 
 /// A handler that does nothing.
 pub(crate) fn bare(address: &str, time: Duration, concurrency: usize) -> anyhow::Result<Row> {
-    let text = format!("GET / HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
-    let request = move |_| text.clone();
-    block_on(load("bare Axum handler", address, time, concurrency, request, &Arc::default()))
+    let get = move |_| request("GET", "/", "", "");
+    block_on(load("bare Axum handler", address, time, concurrency, get, &Arc::default()))
 }
 
-/// How old events are when a follower reads them: the wall clock then, less the event's own time.
-pub(crate) fn follow(address: &str, events: usize) -> anyhow::Result<Row> {
+/// A worker elsewhere that claims what waits, 32 at a time, and finishes each with a step and a result.
+pub(crate) fn remote(address: &str, time: Duration) -> anyhow::Result<Row> {
+    const KIND: &str = "bench.remote";
+    const LOOPS: usize = 32;
     block_on(async {
-        let mut submit = Connection::open(address).await?;
-        let body = format!(
-            r#"{{"kind":"mock","input":{{"steps":[{{"events":{events},"duration_ms":{}}}]}}}}"#,
-            events * 5
+        let mut connection = Connection::open(address).await?;
+        let spec = format!(
+            r#"{{"name":"bench","protocol":1,"kinds":[{{"kind":"{KIND}","versions":[1]}}],"max_concurrent_tasks":1000}}"#
         );
-        let request = format!(
-            "POST /api/v1/tasks HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let status = submit.ask(request.as_bytes()).await?;
-        let task: serde_json::Value = serde_json::from_slice(&submit.body)?;
-        let id = task["id"].as_str().with_context(|| format!("status {status}: no id"))?.to_owned();
-        let mut follower = Connection::open(address).await?;
-        let request = format!(
-            "GET /api/v1/tasks/{id}/events?types=custom.mock HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n\r\n"
-        );
-        follower.stream.get_mut().write_all(request.as_bytes()).await?;
-        follower.head().await?;
-        let start = Instant::now();
-        let mut latencies = Vec::new();
-        while latencies.len() < events {
-            follower.next_line().await?;
-            let Some(data) = follower.line.strip_prefix("data:") else { continue };
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-            let event: serde_json::Value = serde_json::from_str(data.trim())?;
-            let ts = event["ts"]
-                .as_str()
-                .and_then(everloop_types::time::Timestamp::parse)
-                .context("an event without ts")?;
-            latencies.push(now.saturating_sub(Duration::from_micros(u64::try_from(ts.as_micros())?)));
+        let worker = connection.json("POST", "/api/v1/workers", "", &spec).await?;
+        let worker = worker["id"].as_str().context("no id")?.to_owned();
+        // Enough for the whole time.
+        let waiting = 400 * usize::try_from(time.as_secs().max(1))? * 10;
+        for _ in 0..waiting / 1000 {
+            let tasks = vec![format!(r#"{{"kind":"{KIND}","input":1}}"#); 1000].join(",");
+            let body = format!("{{\"tasks\":[{tasks}]}}");
+            connection.json("POST", "/api/v1/tasks/batch", "", &body).await?;
         }
-        Ok(Row::new("event written to event read by a follower (SSE)", 1, start.elapsed(), latencies))
+        let start = Instant::now();
+        let (queue, work) = async_queue();
+        let finished = Arc::new(AtomicU64::new(0));
+        let mut loops = Vec::new();
+        for _ in 0..LOOPS {
+            let (work, worker, finished) = (work.clone(), worker.clone(), finished.clone());
+            let mut connection = Connection::open(address).await?;
+            loops.push(tokio::spawn(async move {
+                let mut latencies = Vec::new();
+                loop {
+                    let next = work.lock().await.recv().await;
+                    let Some((task, lease)): Option<(String, String)> = next else { return anyhow::Ok(latencies) };
+                    let begun = Instant::now();
+                    let body = format!(
+                        r#"{{"worker":"{worker}","batch":1,"result":42,"events":[{{"type":"step.completed","data":{{"attempt":1,"intent":"{}","kind":"step","result":42,"started_at":"2026-01-01T00:00:00Z","step":"work#1"}}}}]}}"#,
+                        "0".repeat(64)
+                    );
+                    let path = format!("/api/v1/tasks/{task}/attempts/1/finish");
+                    let lease = format!("everloop-lease: {lease}\r\n");
+                    connection.json("POST", &path, &lease, &body).await?;
+                    finished.fetch_add(1, Ordering::Relaxed);
+                    latencies.push(begun.elapsed());
+                }
+            }));
+        }
+        let path = format!("/api/v1/workers/{worker}/claim?wait=1s");
+        let mut number = 0;
+        while start.elapsed() < time {
+            number += 1;
+            let body = format!("{{\"max\":32,\"request\":{number}}}");
+            let claimed = connection.json("POST", &path, "", &body).await?;
+            let assignments = claimed["assignments"].as_array().context("no assignments")?;
+            if assignments.is_empty() {
+                break;
+            }
+            for assignment in assignments {
+                let text = |name: &str| assignment[name].as_str().unwrap_or_default().to_owned();
+                queue.send((text("task"), text("lease"))).await?;
+            }
+        }
+        drop(queue);
+        let mut latencies = Vec::new();
+        for one in loops {
+            latencies.extend(one.await??);
+        }
+        Ok(Row::new("claim and finish by a worker over HTTP", LOOPS, start.elapsed(), latencies))
     })
 }
 
-fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+type Claimed = (String, String);
+
+fn async_queue()
+-> (tokio::sync::mpsc::Sender<Claimed>, Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Claimed>>>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    (sender, Arc::new(tokio::sync::Mutex::new(receiver)))
+}
+
+/// Tasks of many steps, so many at once; counted are steps.
+pub(crate) fn steps(address: &str, tasks: usize, steps: usize) -> anyhow::Result<Row> {
+    block_on(async {
+        let all = vec![r#"{"name":"s","result":{"n":1}}"#; steps].join(",");
+        let body = format!(r#"{{"kind":"mock","input":{{"steps":[{all}]}}}}"#);
+        let start = Instant::now();
+        let mut loops = Vec::new();
+        for _ in 0..tasks {
+            let (body, mut connection) = (body.clone(), Connection::open(address).await?);
+            loops.push(tokio::spawn(async move {
+                let begun = Instant::now();
+                let task = connection.json("POST", "/api/v1/tasks?wait=60s", "", &body).await?;
+                anyhow::ensure!(task["state"] == "completed", "{task}");
+                anyhow::Ok(begun.elapsed())
+            }));
+        }
+        let mut latencies = Vec::new();
+        for one in loops {
+            latencies.push(one.await??);
+        }
+        let name = format!("journaled steps, tasks of {steps} (ms: a whole task)");
+        let row = Row::new(&name, tasks, start.elapsed(), latencies);
+        Ok(Row { per_second: row.per_second * steps as f64, ..row })
+    })
 }

@@ -1,4 +1,4 @@
-//! Measures submit-to-complete in process and over HTTP, and append-to-follower, beside bare SQLite and a bare Axum handler.
+//! Measures the product from outside and in process, beside what the disk, bare SQLite and a bare Axum handler give at most.
 //!
 //! Ratios within one run are what counts: the machine under it is another one every time. `cargo xtask bench` builds what is
 //! measured and runs this.
@@ -9,42 +9,80 @@
 )]
 
 mod bare;
+mod follow;
 mod http;
 mod inprocess;
+mod life;
+mod load;
 mod process;
 mod report;
+mod verify;
 
 use std::time::Duration;
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let (mut time, mut json) = (Duration::from_secs(3), None);
+    let (mut time, mut json, mut postgres) = (Duration::from_secs(3), None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "bare-axum" => return process::serve_bare(),
             "--seconds" => time = Duration::from_secs(args.next().unwrap_or_default().parse()?),
             "--json" => json = args.next(),
-            other => anyhow::bail!("{other}: only --seconds N and --json FILE are known"),
+            "--postgres" => postgres = args.next(),
+            other => anyhow::bail!("{other}: only --seconds N, --json FILE and --postgres URL are known"),
         }
     }
-    let mut rows = vec![bare::sqlite(time)?];
-    let (_axum, address) = process::bare_axum()?;
-    for concurrency in [1, 64] {
-        rows.push(http::bare(&address, time, concurrency)?);
-    }
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
+    limits(time, &mut rows)?;
+    life::start(&mut figures)?;
     for concurrency in [1, 16, 64, 256] {
         rows.push(inprocess::run(time, concurrency)?);
     }
     let folder = tempfile::tempdir_in(".")?;
-    let (_server, address) = process::server(folder.path())?;
+    let (running, address) = process::server(folder.path(), &[])?;
+    over_http("POST /tasks?wait=, submit to complete", &address, time, &mut rows)?;
+    life::disk(running, folder.path(), &mut figures)?;
+    let folder = tempfile::tempdir_in(".")?;
+    let (running, address) = process::server(folder.path(), &[])?;
+    rows.push(http::batches(&address, time, &Default::default())?);
+    rows.push(http::remote(&address, time)?);
+    rows.push(http::steps(&address, 1, 1_000)?);
+    rows.push(http::steps(&address, 64, 100)?);
+    for followers in [1, 100, 1_000] {
+        rows.push(follow::follow(&address, followers, 400)?);
+    }
+    drop(running);
+    life::restart(&mut figures)?;
+    life::streams(&mut figures)?;
+    verify::verify(&mut figures)?;
+    if let Some(url) = postgres {
+        let folder = tempfile::tempdir_in(".")?;
+        let (_running, address) = process::server(folder.path(), &["--database-url", &url])?;
+        over_http("the same on PostgreSQL", &address, time, &mut rows)?;
+    }
+    println!("{}\n{}", report::table(&rows), report::figures(&figures));
+    if let Some(file) = json {
+        let all = serde_json::json!({"rows": rows, "figures": figures});
+        std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
+    }
+    Ok(())
+}
+
+/// What the disk, the database and the web server give at most.
+fn limits(time: Duration, rows: &mut Vec<report::Row>) -> anyhow::Result<()> {
+    rows.push(bare::fsync(time)?);
+    rows.push(bare::sqlite(time)?);
+    let (_axum, address) = process::bare_axum()?;
+    for concurrency in [1, 64] {
+        rows.push(http::bare(&address, time, concurrency)?);
+    }
+    Ok(())
+}
+
+fn over_http(name: &str, address: &str, time: Duration, rows: &mut Vec<report::Row>) -> anyhow::Result<()> {
     let numbers = Default::default();
     for concurrency in [1, 16, 64, 256] {
-        rows.push(http::tasks(&address, time, concurrency, &numbers)?);
-    }
-    rows.push(http::follow(&address, 400)?);
-    println!("{}", report::table(&rows));
-    if let Some(file) = json {
-        std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")?;
+        rows.push(http::tasks(name, address, time, concurrency, &numbers)?);
     }
     Ok(())
 }

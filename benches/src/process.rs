@@ -17,12 +17,30 @@ impl Drop for Running {
     }
 }
 
-/// Starts the server beside this binary over a fresh folder; gives its address.
-pub(crate) fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
+impl Running {
+    /// Memory that it has now, in KiB.
+    pub(crate) fn rss_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Ends it in peace.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let ended = Command::new("kill").arg(self.0.id().to_string()).status()?;
+        anyhow::ensure!(ended.success(), "the server could not be told to stop");
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+/// Starts the server beside this binary over a folder; gives its address.
+pub(crate) fn server(folder: &Path, arguments: &[&str]) -> anyhow::Result<(Running, String)> {
     let binary = std::env::current_exe()?.with_file_name("everloop");
     let child = Command::new(&binary)
         .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -33,8 +51,10 @@ pub(crate) fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
     let announced = folder.join("server.json");
     let begun = Instant::now();
     loop {
-        if let Ok(text) = std::fs::read_to_string(&announced) {
-            let server: serde_json::Value = serde_json::from_str(&text)?;
+        let text = std::fs::read_to_string(&announced).unwrap_or_default();
+        // One that was killed leaves its own behind.
+        let server: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if server["pid"] == running.0.id() {
             let url = server["url"].as_str().context("server.json names no url")?;
             return Ok((running, url.trim_start_matches("http://").to_owned()));
         }
@@ -44,7 +64,7 @@ pub(crate) fn server(folder: &Path) -> anyhow::Result<(Running, String)> {
         if begun.elapsed() > Duration::from_secs(30) {
             bail!("the server did not say where it listens");
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

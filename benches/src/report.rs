@@ -56,3 +56,31 @@ pub(crate) fn table(rows: &[Row]) -> String {
     }
     out
 }
+
+/// A single figure.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Figure {
+    /// What was measured.
+    pub(crate) name: String,
+    /// How much.
+    pub(crate) value: f64,
+    /// Of what.
+    pub(crate) unit: &'static str,
+    /// What is aimed at, in words.
+    pub(crate) aim: &'static str,
+}
+
+impl Figure {
+    pub(crate) fn new(name: &str, value: f64, unit: &'static str, aim: &'static str) -> Self {
+        Self { name: name.to_owned(), value, unit, aim }
+    }
+}
+
+/// The figures as a Markdown table.
+pub(crate) fn figures(figures: &[Figure]) -> String {
+    let mut out = String::from("| what | figure | aim |\n|---|---:|---:|\n");
+    for figure in figures {
+        out += &format!("| {} | {:.1} {} | {} |\n", figure.name, figure.value, figure.unit, figure.aim);
+    }
+    out
+}

@@ -104,7 +104,7 @@ impl Engine {
             reserve: parts.reserve,
         })?;
         let recovery = Box::pin(release(pipeline.clone(), stale));
-        let reads = Reads { store: parts.reader.clone(), inline };
+        let reads = Reads::new(parts.reader.clone(), inline);
         let blobs = Arc::new(Blobs::new(parts.blobs, reads.clone()));
         let reconciler = Reconciler {
             reads: reads.clone(),
@@ -159,7 +159,7 @@ impl Engine {
 
     /// The readers, for where blocking is allowed.
     pub fn store(&self) -> &Arc<dyn ReadStore> {
-        &self.reads.store
+        self.reads.store()
     }
 
     /// The installation.
@@ -186,6 +186,7 @@ impl Engine {
     pub fn is_ready(&self) -> bool {
         let counters = &self.pipeline.counters;
         !counters.failing.load(Ordering::Relaxed)
+            && !self.reads.is_crowded()
             && counters.waiting.load(Ordering::Relaxed) < 4 * limits::COMMIT_COMMANDS as u64
     }
 
@@ -255,14 +256,17 @@ impl Engine {
         Ok(Arc::new(Snapshot { task: row.task, head: row.head }))
     }
 
-    /// Reads the store where blocking is allowed.
+    /// Reads the store where blocking is allowed, for a request.
     ///
     /// # Errors
-    /// That the store can't be read, as a refusal; the cause is logged.
+    /// `overloaded` if too many others wait for the same; that the store can't be read: then the cause is logged.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
+        if self.reads.is_crowded() {
+            return Err(Reads::shed());
+        }
         self.reads.read(read).await.map_err(|error| self.read_failed(&error))
     }
 

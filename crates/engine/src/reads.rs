@@ -1,19 +1,59 @@
-//! Where the store is read.
+//! Where the store is read, and by how many at once.
 
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
+use everloop_types::error::{Code, Refusal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+
+/// Reads that run at the same time: a few more than a store has connections, so that none of those stands idle.
+const AT_ONCE: usize = 16;
+/// Reads that may wait for others before a request is shed.
+const WAITING: usize = 512;
 
 /// The readers, and where they may block. Cloning is cheap.
 #[derive(Clone)]
 pub struct Reads {
-    pub(crate) store: Arc<dyn ReadStore>,
+    store: Arc<dyn ReadStore>,
     /// On the caller's own thread: for one that drives everything.
-    pub(crate) inline: bool,
+    inline: bool,
+    places: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// One that waits, until it does not any more.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Reads {
-    /// Reads the store, by default on a thread where blocking is allowed.
+    pub(crate) fn new(store: Arc<dyn ReadStore>, inline: bool) -> Self {
+        Self { store, inline, places: Arc::new(Semaphore::new(AT_ONCE)), waiting: Arc::default() }
+    }
+
+    /// The readers themselves, for where blocking is allowed.
+    pub(crate) fn store(&self) -> &Arc<dyn ReadStore> {
+        &self.store
+    }
+
+    /// Whether so many wait that another request would only wait, too.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= WAITING
+    }
+
+    /// What a request gets that came when it was crowded.
+    pub(crate) fn shed() -> Refusal {
+        Refusal::new(Code::Overloaded, format!("{WAITING} reads wait for the database already"))
+            .hint("send the request again after a while")
+            .retry_after_ms(1_000)
+    }
+
+    /// Reads the store, by default on a thread where blocking is allowed. Waits for its turn behind others.
     ///
     /// # Errors
     /// Whatever the read gives; `Unavailable` if it panicked.
@@ -24,8 +64,18 @@ impl Reads {
         if self.inline {
             return read(&*self.store);
         }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(&self.waiting);
+        let place = self.places.clone().acquire_owned().await;
+        drop(waiting);
+        let place = place.map_err(|error| StoreError::Unavailable(error.into()))?;
         let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || read(&*store)).await {
+        let read = move || {
+            // Held until the read is over, whether anybody still waits for it or not.
+            let _place = place;
+            read(&*store)
+        };
+        match tokio::task::spawn_blocking(read).await {
             Ok(read) => read,
             Err(error) => Err(StoreError::Unavailable(error.into())),
         }

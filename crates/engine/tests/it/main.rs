@@ -5,6 +5,8 @@ mod claims;
 #[cfg(test)]
 mod code;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod examples;
