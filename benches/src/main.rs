@@ -4,6 +4,7 @@
 //! measured and runs this.
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a tool that measures time and prints it"
 )]
@@ -19,6 +20,15 @@ mod report;
 mod verify;
 
 use std::time::Duration;
+
+/// A row, told as soon as it is there.
+fn tell(rows: &mut Vec<report::Row>, row: report::Row) {
+    eprintln!(
+        "{} ({}): {:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
+        row.name, row.concurrency, row.per_second, row.p50_ms, row.p99_ms
+    );
+    rows.push(row);
+}
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
@@ -36,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     limits(time, &mut rows)?;
     life::start(&mut figures)?;
     for concurrency in [1, 16, 64, 256] {
-        rows.push(inprocess::run(time, concurrency)?);
+        tell(&mut rows, inprocess::run(time, concurrency)?);
     }
     let folder = tempfile::tempdir_in(".")?;
     let (running, address) = process::server(folder.path(), &[])?;
@@ -44,12 +54,12 @@ fn main() -> anyhow::Result<()> {
     life::disk(running, folder.path(), &mut figures)?;
     let folder = tempfile::tempdir_in(".")?;
     let (running, address) = process::server(folder.path(), &[])?;
-    rows.push(http::batches(&address, time, &Default::default())?);
-    rows.push(http::remote(&address, time)?);
-    rows.push(http::steps(&address, 1, 1_000)?);
-    rows.push(http::steps(&address, 64, 100)?);
+    tell(&mut rows, http::batches(&address, time, &Default::default())?);
+    tell(&mut rows, http::remote(&address, time)?);
+    tell(&mut rows, http::steps(&address, 1, 1_000)?);
+    tell(&mut rows, http::steps(&address, 64, 100)?);
     for followers in [1, 100, 1_000] {
-        rows.push(follow::follow(&address, followers, 400)?);
+        tell(&mut rows, follow::follow(&address, followers, 400)?);
     }
     drop(running);
     life::restart(&mut figures)?;
@@ -70,11 +80,11 @@ fn main() -> anyhow::Result<()> {
 
 /// What the disk, the database and the web server give at most.
 fn limits(time: Duration, rows: &mut Vec<report::Row>) -> anyhow::Result<()> {
-    rows.push(bare::fsync(time)?);
-    rows.push(bare::sqlite(time)?);
+    tell(rows, bare::fsync(time)?);
+    tell(rows, bare::sqlite(time)?);
     let (_axum, address) = process::bare_axum()?;
     for concurrency in [1, 64] {
-        rows.push(http::bare(&address, time, concurrency)?);
+        tell(rows, http::bare(&address, time, concurrency)?);
     }
     Ok(())
 }
@@ -82,7 +92,7 @@ fn limits(time: Duration, rows: &mut Vec<report::Row>) -> anyhow::Result<()> {
 fn over_http(name: &str, address: &str, time: Duration, rows: &mut Vec<report::Row>) -> anyhow::Result<()> {
     let numbers = Default::default();
     for concurrency in [1, 16, 64, 256] {
-        rows.push(http::tasks(name, address, time, concurrency, &numbers)?);
+        tell(rows, http::tasks(name, address, time, concurrency, &numbers)?);
     }
     Ok(())
 }

@@ -17,7 +17,6 @@ async fn requests_are_shed_when_too_many_wait_and_followers_only_wait() {
     let mut reads = tokio::task::JoinSet::new();
     while h.engine.is_ready() {
         let (engine, gate) = (h.engine.clone(), gate.clone());
-        #[expect(clippy::disallowed_methods, reason = "a test may")]
         reads.spawn(async move {
             let read = engine.read(move |_| {
                 // An error means that it may end.
