@@ -95,8 +95,16 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
     }
 }
 
-/// Ends when the executor was told to stop and its grace has passed.
+/// Ends when the lease can't be counted on any more, or when the executor was told to stop and its grace has passed.
 async fn give_up(context: &Context) -> Stop {
+    tokio::select! {
+        biased;
+        () = context.shared().expired() => Stop::LeaseLost,
+        stop = told_to_stop(context) => stop,
+    }
+}
+
+async fn told_to_stop(context: &Context) -> Stop {
     let grace = match context.stopped().await {
         Control::Cancel { grace } | Control::Timeout { grace } => grace,
         Control::Run | Control::Pause | Control::HandBack | Control::Lost => return Stop::LeaseLost,

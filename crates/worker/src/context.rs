@@ -1,6 +1,7 @@
 //! What an executor sees of the world.
 
 use crate::executor::Stop;
+use crate::hold::Hold;
 use crate::journal::{Journal, VERSION};
 use crate::outbox::Outbox;
 use crate::race::Race;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) assignment: Assignment,
     pub(crate) outbox: Outbox,
     pub(crate) control: watch::Receiver<Control>,
+    /// None for a worker that can't outlive its server.
+    hold: Option<Hold>,
     source: Arc<dyn WorkSource>,
     clock: Arc<dyn Clock>,
     /// The input itself, once it was fetched.
@@ -79,6 +82,14 @@ impl Shared {
     pub(crate) fn source(&self) -> &dyn WorkSource {
         &*self.source
     }
+
+    /// Waits until the lease can't be counted on any more: whatever the loop of the worker waits for meanwhile.
+    pub(crate) async fn expired(&self) {
+        match &self.hold {
+            Some(hold) => hold.over(&*self.clock).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Context {
@@ -87,6 +98,7 @@ impl Context {
         worker: WorkerId,
         mut assignment: Assignment,
         control: watch::Receiver<Control>,
+        hold: Option<Hold>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let journal = Mutex::new(Journal::new(std::mem::take(&mut assignment.journal)));
@@ -96,6 +108,7 @@ impl Context {
             assignment,
             outbox,
             control,
+            hold,
             source,
             clock,
             input: OnceLock::new(),
@@ -196,6 +209,10 @@ impl Context {
     /// # Errors
     /// The reason to stop.
     pub fn boundary(&self) -> Result<(), Stop> {
+        let now = self.shared.clock.monotonic();
+        if self.shared.hold.as_ref().is_some_and(|hold| hold.is_over(now)) {
+            return Err(Stop::LeaseLost);
+        }
         match self.control() {
             Control::Run => Ok(()),
             Control::Pause => {

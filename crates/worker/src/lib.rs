@@ -11,6 +11,7 @@ mod attempt;
 mod blob;
 pub mod context;
 pub mod executor;
+mod hold;
 pub mod journal;
 pub mod outbox;
 pub mod race;

@@ -3,6 +3,7 @@
 use crate::attempt::run_attempt;
 use crate::context::{Context, Control};
 use crate::executor::Registry;
+use crate::hold::Hold;
 use crate::source::{Assignment, Signal, SourceError, Sourced, TaskSignal, WorkSource};
 use everloop_types::error::Code;
 use everloop_types::id::{TaskId, WorkerId};
@@ -26,6 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long the loop waits for a word from the server: while it does, it looks at no lease and hears no signal.
 const ANSWER: Duration = Duration::from_secs(5);
 const _: () = assert!(HEARTBEAT.as_secs() + ANSWER.as_secs() < 30);
+/// Words about tasks that have not come yet, at most: a word may be faster than its task.
+const EARLY: usize = 256;
 /// How often leases are looked at.
 const LEASE_TICK: Duration = Duration::from_millis(500);
 
@@ -73,8 +76,11 @@ struct Running {
     attempt: u32,
     control: watch::Sender<Control>,
     /// The lease, its life, and when it was last renewed; none for a worker that can't outlive its server.
-    lease: Option<(LeaseToken, Duration, Duration)>,
+    lease: Option<(LeaseToken, Duration, watch::Sender<Duration>)>,
 }
+
+/// The last words about attempts that are not there, by task and attempt.
+type Early = BTreeMap<(TaskId, u32), TaskSignal>;
 
 impl Worker {
     /// Works until `stop` turns true, then lets running tasks go on for a while, and gives back the rest.
@@ -94,9 +100,11 @@ impl Worker {
         let Some(mut id) = self.register(&spec, &mut stop).await? else { return Ok(()) };
         let mut running: BTreeMap<TaskId, Running> = BTreeMap::new();
         let mut attempts: JoinSet<(TaskId, u32)> = JoinSet::new();
+        let mut early: Early = BTreeMap::new();
         let mut request = 0;
         // A request whose answer was lost is repeated under its number: what it was given is given again.
         let mut repeat = false;
+        let mut asked = self.clock.monotonic();
         let mut claim: Option<Sourced<'_, Vec<Assignment>>> = None;
         let mut signals: Option<Sourced<'_, Vec<TaskSignal>>> = None;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -110,6 +118,7 @@ impl Worker {
                 .saturating_sub(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
             if claim.is_none() && room > 0 {
                 request += u64::from(!std::mem::take(&mut repeat));
+                asked = self.clock.monotonic();
                 claim = Some(self.source.claim(id, room, POLL, request));
             }
             let signalled = signals.get_or_insert_with(|| self.source.signals(id, POLL));
@@ -130,15 +139,30 @@ impl Worker {
                 heard = signalled => {
                     signals = None;
                     match heard {
-                        Ok(heard) => heard.into_iter().for_each(|signal| tell(&running, signal)),
+                        Ok(heard) => for signal in heard {
+                            if !tell(&running, &signal) {
+                                early.insert((signal.task, signal.attempt), signal);
+                            }
+                            if early.len() > EARLY {
+                                early.pop_first();
+                            }
+                        },
                         Err(error) => self.pause_after(&error).await,
                     }
                 }
                 claimed = async { match claim.as_mut() { Some(claim) => claim.await, None => std::future::pending().await } } => {
                     claim = None;
                     match claimed {
-                        Ok(assignments) => for assignment in assignments {
-                            self.begin(id, assignment, &mut running, &mut attempts);
+                        Ok(assignments) => match self.confirm(id, assignments, asked).await {
+                            Ok((assignments, renewed)) => for assignment in assignments {
+                                let word = early.remove(&(assignment.task, assignment.attempt));
+                                self.begin(id, assignment, renewed, &mut running, &mut attempts);
+                                word.map(|word| tell(&running, &word));
+                            },
+                            Err(error) => {
+                                repeat = true;
+                                self.pause_after(&error).await;
+                            }
                         },
                         Err(SourceError::Refused(refusal)) if refusal.code == Code::NotFound => {
                             // The server does not know us any more: what we held is lost, and we begin anew.
@@ -195,17 +219,44 @@ impl Worker {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
+    /// Leases may be older than their answer: it may have been long on its way, or the worker may have stood still. They
+    /// count from when they were asked for; those that would be old by that are renewed before anything is begun.
+    /// Gives the tasks that are held, and since when.
+    async fn confirm(
+        &self,
+        id: WorkerId,
+        assignments: Vec<Assignment>,
+        asked: Duration,
+    ) -> Result<(Vec<Assignment>, Duration), SourceError> {
+        let now = self.clock.monotonic();
+        let old = |of: &Assignment| of.lease_ttl.is_some_and(|life| now.saturating_sub(asked) >= life / 3);
+        let due: Vec<_> = assignments.iter().filter(|of| old(of)).map(|of| (of.task, of.lease)).collect();
+        if due.is_empty() {
+            return Ok((assignments, asked));
+        }
+        // Of all of them: then one time is right for all.
+        let all = assignments.iter().map(|of| (of.task, of.lease)).collect();
+        let lost = match tokio::time::timeout(ANSWER, self.source.renew(id, all)).await {
+            Ok(lost) => lost?,
+            Err(_) => return Err(SourceError::Unavailable("no answer".to_owned())),
+        };
+        Ok((assignments.into_iter().filter(|of| !lost.contains(&of.task)).collect(), now))
+    }
+
     fn begin(
         &self,
         worker: WorkerId,
         assignment: Assignment,
+        renewed: Duration,
         running: &mut BTreeMap<TaskId, Running>,
         attempts: &mut JoinSet<(TaskId, u32)>,
     ) {
         let (task, attempt) = (assignment.task, assignment.attempt);
         let (control, heard) = watch::channel(Control::Run);
-        let lease = assignment.lease_ttl.map(|ttl| (assignment.lease, ttl, self.clock.monotonic()));
-        let context = Context::new(self.source.clone(), worker, assignment, heard, self.clock.clone());
+        let (renewals, renewed) = watch::channel(renewed);
+        let lease = assignment.lease_ttl.map(|life| (assignment.lease, life, renewals));
+        let hold = assignment.lease_ttl.map(|life| Hold { life, renewed });
+        let context = Context::new(self.source.clone(), worker, assignment, heard, hold, self.clock.clone());
         if let Some(earlier) = running.insert(task, Running { attempt, control: control.clone(), lease }) {
             // Word of its loss may come later, and would not be for this attempt.
             earlier.control.send_replace(Control::Lost);
@@ -224,8 +275,8 @@ impl Worker {
         let now = self.clock.monotonic();
         let mut due = Vec::new();
         for (task, attempt) in running.iter() {
-            let Some((token, life, renewed)) = attempt.lease else { continue };
-            let age = now.saturating_sub(renewed);
+            let Some((token, life, renewed)) = &attempt.lease else { continue };
+            let (token, life, age) = (*token, *life, now.saturating_sub(*renewed.borrow()));
             if age >= life * 2 / 3 {
                 tracing::warn!(%task, "the lease could not be renewed in time; the attempt is given up");
                 attempt.control.send_replace(Control::Lost);
@@ -243,8 +294,8 @@ impl Worker {
                     let Some(attempt) = running.get_mut(&task) else { continue };
                     if lost.contains(&task) {
                         attempt.control.send_replace(Control::Lost);
-                    } else if let Some((_, _, renewed)) = attempt.lease.as_mut() {
-                        *renewed = now;
+                    } else if let Some((_, _, renewed)) = &attempt.lease {
+                        renewed.send_replace(now);
                     }
                 }
             }
@@ -271,14 +322,15 @@ impl Worker {
     }
 }
 
-fn tell(running: &BTreeMap<TaskId, Running>, signal: TaskSignal) {
+/// Tells an attempt; gives whether it is there.
+fn tell(running: &BTreeMap<TaskId, Running>, signal: &TaskSignal) -> bool {
     let Some(attempt) = running.get(&signal.task).filter(|running| running.attempt == signal.attempt) else {
-        return;
+        return false;
     };
-    let new = match signal.signal {
+    let new = match &signal.signal {
         Signal::Pause => Control::Pause,
         Signal::Resume => Control::Run,
-        Signal::Cancel { grace } => Control::Cancel { grace },
+        Signal::Cancel { grace } => Control::Cancel { grace: *grace },
         Signal::LeaseLost => Control::Lost,
     };
     attempt.control.send_if_modified(|control| {
@@ -289,4 +341,5 @@ fn tell(running: &BTreeMap<TaskId, Running>, signal: TaskSignal) {
         }
         changes
     });
+    true
 }

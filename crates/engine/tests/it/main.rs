@@ -32,3 +32,5 @@ mod torn;
 mod unknown;
 #[cfg(test)]
 mod waits;
+#[cfg(test)]
+mod worker;
