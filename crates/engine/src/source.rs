@@ -30,6 +30,21 @@ struct Mailbox {
     signals: tokio::sync::Mutex<mpsc::UnboundedReceiver<TaskSignal>>,
 }
 
+impl Mailbox {
+    /// What earlier requests did not get, apart from what this one has.
+    fn unread(&self, claimed: &[Claimed]) -> Vec<Claimed> {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |of: &&Claimed| claimed.iter().all(|claim| claim.task.id != of.task.id);
+        unread.iter().filter(is_new).cloned().collect()
+    }
+
+    /// These have been given, or are not the worker's any more.
+    fn forget(&self, given: &[Claimed]) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.retain(|of| given.iter().all(|claim| claim.lease.token != of.lease.token));
+    }
+}
+
 /// Hands out the engine's tasks, to workers of this process and, through the server, to those elsewhere.
 pub struct EngineSource {
     engine: Arc<Engine>,
@@ -94,6 +109,23 @@ impl EngineSource {
     pub async fn remove(&self, worker: WorkerId) -> Result<(), Refusal> {
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
         self.engine.ask(Op::Gone { worker }).await.map(|_| ())
+    }
+
+    /// Claimed tasks, and earlier ones that the worker still holds, with their past.
+    async fn read_past(
+        &self,
+        worker: WorkerId,
+        claimed: &[Claimed],
+        earlier: &[Claimed],
+    ) -> Result<Vec<Assignment>, SourceError> {
+        let mut all = claimed.to_vec();
+        if !earlier.is_empty() {
+            // Their leases have run on meanwhile: they may be others' tasks by now.
+            let leases = earlier.iter().map(|claim| (claim.task.id, claim.lease.token)).collect();
+            let lost = self.renew(worker, leases).await?;
+            all.extend(earlier.iter().filter(|claim| !lost.contains(&claim.task.id)).cloned());
+        }
+        self.assignments(all).await
     }
 
     async fn assignments(&self, claimed: Vec<Claimed>) -> Result<Vec<Assignment>, SourceError> {
@@ -210,12 +242,11 @@ impl WorkSource for EngineSource {
     ) -> Sourced<'_, Vec<Assignment>> {
         Box::pin(async move {
             let mailbox = self.mailbox(worker).await?;
+            let wait = if mailbox.unread(&[]).is_empty() { wait } else { Duration::ZERO };
             let claimed = match &mailbox.tasks {
                 Some(tasks) => {
                     let mut tasks = tasks.lock().await;
                     let mut claimed = Vec::new();
-                    let unread = !mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-                    let wait = if unread { Duration::ZERO } else { wait };
                     let _ = tokio::time::timeout(wait, tasks.recv_many(&mut claimed, max as usize)).await;
                     claimed
                 }
@@ -232,12 +263,16 @@ impl WorkSource for EngineSource {
                     }
                 }
             };
-            let mut claimed = claimed;
-            claimed.append(&mut mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner));
-            match self.assignments(claimed.clone()).await {
-                Ok(assignments) => Ok(assignments),
+            let earlier = mailbox.unread(&claimed);
+            match self.read_past(worker, &claimed, &earlier).await {
+                Ok(assignments) => {
+                    mailbox.forget(&claimed);
+                    mailbox.forget(&earlier);
+                    Ok(assignments)
+                }
                 Err(error) => {
-                    mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner).append(&mut claimed);
+                    mailbox.forget(&claimed);
+                    mailbox.unread.lock().unwrap_or_else(PoisonError::into_inner).extend(claimed);
                     Err(error)
                 }
             }

@@ -31,6 +31,8 @@ mod torn;
 #[cfg(test)]
 mod unknown;
 #[cfg(test)]
+mod unread;
+#[cfg(test)]
 mod waits;
 #[cfg(test)]
 mod worker;
