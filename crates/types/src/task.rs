@@ -331,7 +331,7 @@ pub struct Task {
     /// What came from outside and was not taken yet, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Arrived>,
-    /// The last inputs that it has taken, in order: one that is sent again is known by its id.
+    /// The last inputs and ends of children that it has taken, in order: one that is sent again is known by its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<TakenInput>,
     /// Requests for a decision that are open.
@@ -373,6 +373,15 @@ impl Task {
         found.map(|arrived| arrived.seq)
     }
 
+    /// The event of the end of this child that has come and was not taken yet.
+    pub fn arrived_child(&self, child: &str) -> Option<u64> {
+        let of = |arrived: &&Arrived| match &arrived.what {
+            ArrivedWhat::Child { task } => task.to_string() == child,
+            ArrivedWhat::Input { .. } | ArrivedWhat::Decision { .. } => false,
+        };
+        self.arrived.iter().find(of).map(|arrived| arrived.seq)
+    }
+
     /// The event of the input of this id, taken or not, if it is known still.
     pub fn known_input(&self, input: &str) -> Option<u64> {
         let taken = self.taken.iter().find(|taken| taken.id == input).map(|taken| taken.seq);
@@ -393,7 +402,7 @@ pub struct PauseReason {
     pub reason: String,
 }
 
-/// An input that the task has taken.
+/// An input, or the end of a child, that the task has taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenInput {
     /// Its id.

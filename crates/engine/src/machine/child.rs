@@ -5,13 +5,16 @@ use super::{Decision, Draft, View};
 use everloop_types::event::Child;
 use everloop_types::task::ArrivedWhat;
 
-/// The end is kept whether or not anybody waits for it; a parent that has ended is told nothing.
+/// The end is kept whether or not anybody waits for it, once: it may be told again after a crash, when the parent has taken it
+/// already. A parent that has ended is told nothing.
 pub fn decide(view: View<'_>, child: Child) -> Decision {
     let told = view.task.arrived.iter().any(|arrived| match &arrived.what {
         ArrivedWhat::Child { task } => *task == child.task,
         ArrivedWhat::Input { .. } | ArrivedWhat::Decision { .. } => false,
     });
-    if view.task.state.is_terminal() || told {
+    let name = child.task.to_string();
+    let taken = view.task.taken.iter().any(|taken| taken.id == name);
+    if view.task.state.is_terminal() || told || taken {
         return Ok(Vec::new());
     }
     let mut events = vec![Draft::system(child)];

@@ -195,7 +195,7 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
             task.arrived.push(Arrived { what: ArrivedWhat::Child { task: child.task }, seq: meta.seq });
         }
         EventBody::InputTaken(taken) => {
-            if let Some(seq) = task.arrived_input(&taken.id) {
+            if let Some(seq) = task.arrived_input(&taken.id).or_else(|| task.arrived_child(&taken.id)) {
                 let forgotten = (task.taken.len() + 1).saturating_sub(limits::KNOWN_INPUTS);
                 task.taken.drain(..forgotten);
                 task.taken.push(TakenInput { id: taken.id.clone(), seq });

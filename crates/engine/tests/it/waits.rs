@@ -3,7 +3,7 @@
 use crate::harness::{Harness, TENANT, failed, json, mock};
 use everloop_engine::pipeline::op::Wish;
 use everloop_types::error::{Code, Refusal, TaskError};
-use everloop_types::event::{ApprovalDecision, ApprovalRequested, EventBody};
+use everloop_types::event::{ApprovalDecision, ApprovalRequested, Child, EventBody, InputTaken};
 use everloop_types::state::State;
 use everloop_types::task::{Dependency, DependsOn, Parent};
 use everloop_types::wait::Wait;
@@ -122,4 +122,22 @@ async fn a_parent_hears_of_its_child() {
     h.complete(worker, &claimed).await;
     h.reaches(parent, State::Queued).await;
     assert!(h.kinds(parent).contains(&"task.child".to_owned()));
+}
+
+#[tokio::test]
+async fn a_child_that_was_taken_is_not_told_of_again() {
+    let h = Harness::new();
+    let worker = h.worker(4).await;
+    let parent = h.submit(mock()).await.unwrap().task.id;
+    let held = h.claim(worker, 1).await.unwrap();
+    let mut spec = mock();
+    spec.parent = Some(Parent { step: None, task: parent });
+    let child = h.submit(spec).await.unwrap().task.id;
+    let told = || Wish::ChildEnded(Child { state: State::Completed, step: None, task: child });
+    h.wish(parent, told()).await.unwrap();
+    let taken = InputTaken { id: child.to_string(), step: "wait#1".to_owned() };
+    h.write(worker, &held, 1, vec![taken.into()], None).await.unwrap();
+    // A reconciler that could not strike it off its list tells of it again.
+    h.wish(parent, told()).await.unwrap();
+    assert_eq!(h.kinds(parent).iter().filter(|kind| *kind == "task.child").count(), 1);
 }
