@@ -3,13 +3,13 @@
 use crate::code::{lose, start, until};
 use crate::harness::{Harness, TENANT, actor, json, mock};
 use everloop_engine::engine::Engine;
-use everloop_engine::pipeline::op::{Submit, Wish};
+use everloop_engine::pipeline::op::{Fork, Submit, Wish};
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{ApprovalDecision, EventBody};
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
 use everloop_types::state::State;
-use everloop_types::task::TaskSpec;
+use everloop_types::task::{ForkedFrom, TaskSpec};
 use everloop_worker::context::{Context, canonical};
 use everloop_worker::executor::Stop;
 use everloop_worker::step::Verdict;
@@ -289,4 +289,45 @@ async fn a_task_starts_another_and_hears_of_its_end() {
     assert_eq!(result(&h, task), "\"completed\"");
     assert_eq!((count(&h, task, "task.child"), count(&h, task, "task.input_taken")), (1, 1));
     assert!(h.engine.snapshot(TENANT, task).await.unwrap().task.arrived.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_knows_how_the_children_of_its_source_have_ended() {
+    let h = Harness::new();
+    let tasks: Arc<dyn Tasks> = Arc::new(Direct(h.engine.clone()));
+    let _stop = start(&h, move |context| {
+        let tasks = tasks.clone();
+        Box::pin(async move {
+            match &context.assignment().spec.parent {
+                Some(_) => Ok(Json::null()),
+                None => delegate(context, tasks).await,
+            }
+        })
+    });
+    let source = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(source, State::Completed).await;
+    let events = h.events(source);
+    let last = events.last().unwrap();
+    let from = ForkedFrom {
+        hash: everloop_journal::hex::encode(&last.hash),
+        task: source,
+        upto_seq: last.seq,
+        keys_of: None,
+    };
+    let fork = Submit {
+        id: TaskId(h.engine.new_id()),
+        tenant: TENANT,
+        actor: actor(),
+        spec: mock(),
+        data_subject: None,
+        keys: Vec::new(),
+        request: [0; 16],
+        trace: None,
+        takes_key_of: None,
+        fork: Some(Fork { from, events: Arc::new(events) }),
+    };
+    let fork = h.engine.submit(fork).await.unwrap().0.task.id;
+    h.reaches(fork, State::Completed).await;
+    assert_eq!(result(&h, fork), "\"completed\"");
+    assert_eq!((count(&h, fork, "task.child"), count(&h, fork, "task.input_taken")), (1, 1));
 }
