@@ -248,6 +248,12 @@ impl Dispatcher {
             .collect()
     }
 
+    /// Entries about tasks in this memory.
+    pub fn kept(&self) -> usize {
+        let undelivered: usize = self.members.values().map(|member| member.undelivered.len()).sum();
+        self.held.len() + self.inputs.kept.len() + self.running.len() + self.caps.len() + undelivered
+    }
+
     /// The lane of an id.
     pub fn lane(&self, id: LaneId) -> Option<&Lane> {
         self.lanes.get(&id)

@@ -76,6 +76,9 @@ pub struct Counters {
     pub rows: AtomicU64,
     /// Commands that wait for the pipeline.
     pub waiting: AtomicU64,
+    /// Entries about tasks that the pipeline keeps in memory: held ones, inputs of waiting ones, caps that count. It goes back
+    /// to nothing when nothing is to do.
+    pub kept: AtomicU64,
     /// Whether the last commit failed.
     pub failing: std::sync::atomic::AtomicBool,
 }
@@ -222,6 +225,8 @@ impl Pipeline {
             while inbox.is_empty() && self.claimed_any && self.has_work() {
                 self.batch(Vec::new());
             }
+            let kept = self.dispatcher.kept() + self.leased.len();
+            self.counters.kept.store(kept as u64, Ordering::Relaxed);
             if inbox.is_empty()
                 && let Err(error) = self.parts.writer.idle()
             {

@@ -31,6 +31,11 @@ impl Leased {
         }
     }
 
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn get(&self, task: TaskId) -> Option<(Arc<Snapshot>, LeaseRow)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&task).cloned()
     }
