@@ -16,6 +16,7 @@ mod examples;
 mod lane;
 mod postgres;
 mod process;
+mod sim;
 mod test;
 mod tidy;
 
@@ -36,6 +37,9 @@ The tools of the house.
                                   kill the server at random instants and hold it to its promises
                                   (--kills N, --kill-database N, --seed S, --seconds-between MIN..MAX,
                                   --clients N, --keep)
+  cargo xtask sim [--seeds N] [--minutes M] [--seed S]
+                                  simulate the engine from N seeds, for M minutes at most
+                                  (--planted: with bugs that the rules must find)
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -63,6 +67,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "bench" => bench::run(rest),
         "crash" => crash::run(rest),
         crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
+        "sim" => sim::run(rest),
         "postgres" => postgres::run(rest),
         postgres::GUARD => postgres::guard().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

@@ -27,6 +27,8 @@ mod live;
 #[cfg(test)]
 mod rebuild;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod torn;
 #[cfg(test)]
 mod unknown;
