@@ -1,5 +1,6 @@
 //! What is done about old things once an hour: finished tasks go after their time, before that their events and the payloads
-//! of their logs, blobs that nobody names, and keys of deleted tasks.
+//! of their logs, blobs that nobody names, keys of deleted tasks, and workers
+//! that were not heard from.
 //!
 //! When the last round was begun and how far each chore has come is kept in the database: a round that was missed is made up
 //! for by the next one, however many were missed. A round is taken in small pieces, between which others write.
@@ -152,7 +153,12 @@ impl Housekeeper {
     async fn end(&self, began: Timestamp) -> Result<(), StoreError> {
         let deleted_before = began.minus(limits::KEY_RETENTION);
         let ran = JobRow { name: ROUND.to_owned(), ran_at: began, upto: None };
-        self.write(Op::Rows(vec![Row::KeysSweep { deleted_before }, Row::JobPut(ran)])).await
+        let silent_since = began.minus(limits::WORKER_FORGOTTEN);
+        let workers = self.reads.read(|store| store.workers()).await?;
+        let forgotten = workers.iter().filter(|worker| worker.last_heartbeat_at < silent_since);
+        let forgotten = forgotten.map(|worker| Row::WorkerDelete(worker.id));
+        let rows = forgotten.chain([Row::KeysSweep { deleted_before }, Row::JobPut(ran)]);
+        self.write(Op::Rows(rows.collect())).await
     }
 
     async fn write(&self, op: Op) -> Result<(), StoreError> {

@@ -71,6 +71,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Life of the payloads of finished tasks' logs.
 pub const LOG_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long a worker is listed that was not heard from.
+pub const WORKER_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 /// How long a blob is kept that no event names.
 pub const BLOB_UNNAMED: Duration = Duration::from_secs(3600);
 /// Life of the keys of deleted tasks, and the least life of `Idempotency-Key` headers.

@@ -178,6 +178,7 @@ async fn live_tasks_are_never_touched() {
 async fn rounds_that_were_missed_are_made_up_for_by_one() {
     let store = memory();
     let h = Harness::keeping(store.clone(), Retention::default());
+    h.worker(1).await;
     let first = h.engine.now();
     h.until("the first round ends", || h.ran_at() == Some(first)).await;
     h.pass(EVERY - Duration::from_secs(1)).await;
@@ -188,6 +189,8 @@ async fn rounds_that_were_missed_are_made_up_for_by_one() {
     let commits = h.engine.counters().commits.load(std::sync::atomic::Ordering::Relaxed);
     h.pass(EVERY - Duration::from_secs(1)).await;
     assert_eq!(h.ran_at(), Some(second));
+    let workers = h.engine.read(|store| store.workers()).await.unwrap();
+    assert_eq!(workers.len(), 1);
     let after = h.engine.counters().commits.load(std::sync::atomic::Ordering::Relaxed);
     assert!(after - commits <= 2, "{} commits for nothing", after - commits);
     drop(h);
@@ -197,6 +200,9 @@ async fn rounds_that_were_missed_are_made_up_for_by_one() {
     assert_eq!(h.ran_at(), Some(second));
     h.clock.set_wall(second.plus(EVERY));
     h.round(Duration::from_secs(1)).await;
+    // Nobody has heard from the worker for a day.
+    h.round(DAY).await;
+    assert_eq!(h.engine.read(|store| store.workers()).await.unwrap(), []);
 }
 
 #[tokio::test]
