@@ -53,7 +53,7 @@ def call(method, path, body=None, lease=None, timeout=60):
 def value(found):
     """The value itself: one that was too large for its event is kept as a blob."""
     blob = found.get("$blob") if isinstance(found, dict) else None
-    if blob and blob["media_type"] == "application/json":
+    if blob and blob["media_type"] == "application/vnd.everloop.value+json":
         return call("GET", f"/blobs/{blob['id']}")
     return found
 

@@ -213,11 +213,7 @@ pub(crate) fn open_store(
         Database::Postgres(postgres) => (everloop_store_sql::open_postgres(&postgres, &birth), "postgres"),
     };
     let opened = opened.map_err(said)?;
-    if is_cut_short(&*opened.reader)? {
-        bail!(
-            "a restore into this database was cut short\n  hint: remove the database, and restore the backup again"
-        );
-    }
+    is_whole(&*opened.reader)?;
     let reserve = opened.reserve.map(|reserve| Arc::new(reserve) as Arc<dyn Reserve>);
     Ok(Stores { writer: opened.writer, reader: opened.reader, blobs: blob_files(data_dir), reserve, name })
 }
@@ -237,7 +233,18 @@ pub(crate) fn look_store(
             everloop_store_sql::open_postgres(&options, &birth).map(|opened| opened.reader)
         }
     };
-    Ok((reader.map_err(said)?, blob_files(data_dir)))
+    let reader = reader.map_err(said)?;
+    is_whole(&*reader)?;
+    Ok((reader, blob_files(data_dir)))
+}
+
+fn is_whole(reader: &dyn ReadStore) -> anyhow::Result<()> {
+    if is_cut_short(reader)? {
+        bail!(
+            "a restore into this database was cut short\n  hint: remove the database, and restore the backup again"
+        );
+    }
+    Ok(())
 }
 
 fn blob_files(data_dir: &Path) -> Arc<dyn Blob> {

@@ -38,6 +38,12 @@ pub fn name_of(row: &BlobRow) -> BlobName {
     }
 }
 
+/// Whether a name is that of the blob, whatever media type it says.
+pub fn is_named(row: &BlobRow, name: &BlobName) -> bool {
+    let own = name_of(row);
+    (own.id, own.hash, own.size) == (name.id.clone(), name.hash.clone(), name.size)
+}
+
 impl Blobs {
     pub(crate) fn new(port: Arc<dyn Blob>, reads: Reads) -> Self {
         Self { port, reads, gate: RwLock::new(()) }
@@ -58,7 +64,7 @@ impl Blobs {
         put_at: Timestamp,
     ) -> Result<BlobName, Refusal> {
         let _open = self.gate.read().await;
-        let port = self.port.clone();
+        let (port, new_type) = (self.port.clone(), media_type.clone());
         let put = move |store: &dyn ReadStore| {
             let Some(owner) = store.tenants()?.into_iter().find(|row| row.id == tenant) else {
                 return Err(StoreError::Bug(format!("there is no tenant {tenant}").into()));
@@ -68,13 +74,28 @@ impl Blobs {
             port.put(tenant, &id, &bytes)?;
             Ok(match store.blob(tenant, &id)? {
                 Some(known) => BlobRow { put_at, ..known },
-                None => BlobRow { id, tenant, size, media_type, inner, salt, put_at },
+                None => BlobRow { id, tenant, size, media_type: new_type, inner, salt, put_at },
             })
         };
         let row = self.reads.read(put).await.map_err(|error| error.refusal())?;
-        let name = name_of(&row);
-        pipeline.ask(Op::Rows(vec![Row::BlobPut(row)])).await?;
+        let name = BlobName { media_type, ..name_of(&row) };
+        if let Err(refusal) = pipeline.ask(Op::Rows(vec![Row::BlobPut(row)])).await {
+            self.unknown(tenant, name.id).await;
+            return Err(refusal);
+        }
         Ok(name)
+    }
+
+    /// Removes bytes that no row has come to know of: nothing would find them later.
+    async fn unknown(&self, tenant: TenantId, id: String) {
+        let port = self.port.clone();
+        let remove = move |store: &dyn ReadStore| match store.blob(tenant, &id)? {
+            None => port.delete(tenant, &id),
+            Some(_) => Ok(()),
+        };
+        if let Err(error) = self.reads.read(remove).await {
+            tracing::warn!(%error, "bytes of a blob without a row could not be removed");
+        }
     }
 
     /// The bytes of a blob, and what names it.

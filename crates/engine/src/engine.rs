@@ -15,7 +15,7 @@ use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{Blob, ReadStore, Reserve, WriteStore};
 use everloop_store::rows::{Installation, LeaseRow};
-use everloop_types::blob::{BlobName, JSON_BLOB};
+use everloop_types::blob::{BlobName, VALUE};
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{LostReason, SYSTEM};
 use everloop_types::id::{IdGenerator, IncarnationId, TaskId, TenantId};
@@ -203,12 +203,14 @@ impl Engine {
         self.pipeline.ask(op).await
     }
 
-    /// Writes for the holder of a task. Values that are too large for an event go into blobs.
+    /// Writes for the holder of a task. Values that are too large for an event, or speak of blobs without being the name of
+    /// one, go into blobs.
     ///
     /// # Errors
     /// What the pipeline refuses.
     pub async fn write(&self, tenant: TenantId, task: TaskId, mut write: Write) -> Result<(), Refusal> {
-        for value in write.values_mut().filter(|value| value.len() > limits::VALUE_BYTES) {
+        let is_put_aside = |value: &Json| value.len() > limits::VALUE_BYTES || BlobName::of(value).is_err();
+        for value in write.values_mut().filter(|value| is_put_aside(value)) {
             self.outsource(tenant, value).await?;
         }
         self.pipeline.write(tenant, task, write).await.map(|_| ())
@@ -304,7 +306,7 @@ impl Engine {
     /// As [`Engine::blob_put`].
     pub async fn outsource(&self, tenant: TenantId, value: &mut Json) -> Result<(), Refusal> {
         let bytes = value.as_str().as_bytes().to_vec();
-        *value = self.blob_put(tenant, JSON_BLOB.to_owned(), bytes).await?.to_value();
+        *value = self.blob_put(tenant, VALUE.to_owned(), bytes).await?.to_value();
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use crate::json::Json;
 use serde::{Deserialize, Serialize};
 
-/// The media type of a value that was too large for its event. Whoever runs a task gets the value itself.
-pub const JSON_BLOB: &str = "application/json";
+/// The media type in the name of a value that was put aside, because it was too large for its event or speaks of blobs itself.
+/// Whoever runs a task gets the value.
+pub const VALUE: &str = "application/vnd.everloop.value+json";
 
 /// What names a blob: the whole value is `{"$blob": …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::executor::Stop;
 use crate::source::{SourceError, Sourced};
-use everloop_types::blob::{BlobName, JSON_BLOB};
+use everloop_types::blob::{BlobName, VALUE};
 use everloop_types::error::{Code, TaskError};
 use everloop_types::json::Json;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Context {
     /// The value itself, where it was too large for its event.
     pub(crate) async fn resolve(&self, value: Json) -> Result<Json, Stop> {
         let Ok(Some(name)) = BlobName::of(&value) else { return Ok(value) };
-        if name.media_type != JSON_BLOB {
+        if name.media_type != VALUE {
             return Ok(value);
         }
         let bytes = self.blob(&name).await?;

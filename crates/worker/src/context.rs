@@ -182,7 +182,10 @@ impl Context {
         let mut occurrences = self.shared.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
         let count = occurrences.entry((self.scope.clone(), name.to_owned())).or_default();
         *count += 1;
-        step_key(&self.scope, name, *count)
+        let key = step_key(&self.scope, name, *count);
+        drop(occurrences);
+        self.journal().name(&key);
+        key
     }
 
     /// Begins a step: `context.step("charge").args(&order).run(async { … }).await?`.

@@ -72,6 +72,8 @@ pub(crate) struct Journal {
     /// Step keys in the order in which their outcomes were recorded.
     order: Vec<String>,
     reached: BTreeSet<String>,
+    /// Keys that the code has come to, whether anything is recorded of them or not.
+    named: HashSet<String>,
     inputs: Vec<Sent>,
     decisions: HashMap<String, (String, Option<Json>)>,
     asked: HashSet<String>,
@@ -253,17 +255,32 @@ impl Journal {
         self.versions.insert(key, version);
     }
 
+    /// Keys of which something is recorded: steps, timers, questions, inputs that were taken. What is asked about a step that
+    /// was cut off is the step's.
+    fn recorded(&self) -> impl Iterator<Item = &str> {
+        let taken = self.inputs.iter().filter_map(|sent| sent.taken_by.as_ref());
+        let asked = self.asked.iter().map(|id| id.split("/start-").next().unwrap_or(id));
+        let keys = self.steps.keys().chain(self.timers.keys()).chain(taken);
+        keys.map(String::as_str).chain(asked)
+    }
+
+    /// Notes that the code has come to a key.
+    pub(crate) fn name(&mut self, key: &str) {
+        self.named.insert(key.to_owned());
+    }
+
     /// Whether something is recorded of a step in this scope, or below it, that the code has not reached.
     pub(crate) fn has_ahead(&self, scope: &str) -> bool {
         let below = format!("{scope}/");
-        let mut ahead = self.steps.keys().filter(|key| !self.reached.contains(*key));
+        let mut ahead =
+            self.recorded().filter(|key| !self.reached.contains(*key) && !self.named.contains(*key));
         ahead.any(|key| scope.is_empty() || key.starts_with(&below))
     }
 
     /// Counts everything below a scope as reached: the code does not go there any more.
     pub(crate) fn abandon(&mut self, scope: &str) {
         let below = format!("{scope}/");
-        let left: Vec<_> = self.steps.keys().filter(|key| key.starts_with(&below)).cloned().collect();
+        let left: Vec<_> = self.recorded().filter(|key| key.starts_with(&below)).map(str::to_owned).collect();
         self.reached.extend(left);
     }
 

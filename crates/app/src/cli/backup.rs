@@ -117,15 +117,17 @@ pub(super) fn restore(ground: &Ground, args: &RestoreArgs) -> Outcome {
     let (clock, random) = (SystemClock::start(), SystemRandom);
     let stores = wire::open_store(&data_dir, ground.settings.get("database_url"), None, &clock, &random)?;
     let Stores { mut writer, reader, blobs, name, .. } = stores;
-    let target = Target { store: &*reader, writer: &mut *writer, blobs: &*blobs };
-    let (manifest, key) =
-        archive::restore(&mut file, target, clock.now()).map_err(|error| failed(error, &args.file))?;
     let own = data_dir.join(SIGNING_KEY);
-    match key {
-        Some(key) if !own.exists() => wire::write_secret(&own, &key)?,
-        Some(_) => ground.talk(format!("{} was there already and stays", own.display())),
-        None => {}
-    }
+    let mut keep_key = |key: &str| {
+        if own.exists() {
+            ground.talk(format!("{} was there already and stays", own.display()));
+            return Ok(());
+        }
+        wire::write_secret(&own, key).map_err(io::Error::other)
+    };
+    let target = Target { store: &*reader, writer: &mut *writer, blobs: &*blobs, keep_key: &mut keep_key };
+    let manifest =
+        archive::restore(&mut file, target, clock.now()).map_err(|error| failed(error, &args.file))?;
     show(ground, &format!("restored into {name}"), &manifest);
     ground.talk(format!("start a server on it: everloop serve --data-dir {}", data_dir.display()));
     Ok(Exit::Done)

@@ -27,6 +27,8 @@ pub struct Target<'a> {
     pub writer: &'a mut dyn WriteStore,
     /// Where the bytes of blobs go.
     pub blobs: &'a dyn Blob,
+    /// Keeps the text of the private key, if it is in the archive, before the database can be served.
+    pub keep_key: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
 }
 
 /// Whether a restore into this database was cut short: then it must not be served.
@@ -38,7 +40,7 @@ pub fn is_cut_short(store: &dyn ReadStore) -> Result<bool, ArchiveError> {
 }
 
 /// Checks an archive and writes it into an empty database. Tasks in mid-flight go on there: whoever held one has lost it,
-/// because the installation begins a new epoch. Gives what was restored, and the text of the private key if it is in it.
+/// because the installation begins a new epoch. Gives what was restored.
 ///
 /// # Errors
 /// What is wrong with the archive, and then nothing was written; that the database is not empty; or that it can't be written,
@@ -47,28 +49,22 @@ pub fn restore(
     file: &mut (impl Read + Seek),
     target: Target<'_>,
     now: Timestamp,
-) -> Result<(Manifest, Option<String>), ArchiveError> {
+) -> Result<Manifest, ArchiveError> {
     is_empty(target.store)?;
     read::check(file)?;
     let before = target.store.installation()?;
-    let mut restoring = Restoring {
-        target,
-        installation: before,
-        open: None,
-        set: WriteSet::default(),
-        size: (0, 0),
-        signing_key: None,
-    };
+    let mut restoring =
+        Restoring { target, installation: before, open: None, set: WriteSet::default(), size: (0, 0) };
     let begun = Row::JobPut(JobRow { name: JOB.to_owned(), ran_at: now, upto: None });
     restoring.set.rows.push(begun);
     restoring.commit()?;
     let manifest = read::walk(file, &mut |member, item| restoring.item(before, member, item))?;
     restoring.close()?;
     restoring.commit()?;
-    let (installation, signing_key) = (restoring.installation, restoring.signing_key.take());
-    restoring.set.rows = vec![Row::InstallationPut(installation), Row::JobDelete(JOB.to_owned())];
+    let installation = Row::InstallationPut(restoring.installation);
+    restoring.set.rows = vec![installation, Row::JobDelete(JOB.to_owned())];
     restoring.commit()?;
-    Ok((manifest, signing_key))
+    Ok(manifest)
 }
 
 fn is_empty(store: &dyn ReadStore) -> Result<(), ArchiveError> {
@@ -101,7 +97,6 @@ struct Restoring<'a> {
     set: WriteSet,
     /// Events and rows of the set and the open stream, and about their bytes.
     size: (usize, usize),
-    signing_key: Option<String>,
 }
 
 impl Restoring<'_> {
@@ -136,7 +131,7 @@ impl Restoring<'_> {
                 self.grown(0)?;
             }
             Item::Blob { tenant, id, bytes } => self.target.blobs.put(tenant, &id, &bytes)?,
-            Item::SigningKey(key) => self.signing_key = Some(key),
+            Item::SigningKey(key) => (self.target.keep_key)(&key)?,
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 use super::Pipeline;
 use super::op::{Op, Reply, Wish};
 use everloop_store::error::StoreError;
+use everloop_store::work::Row;
 use everloop_types::error::{Code, Refusal};
 use everloop_worker::source::AttemptEnd;
 use std::time::Duration;
@@ -31,6 +32,12 @@ impl Op {
             | Self::Claim { .. }
             | Self::Renew { .. }
             | Self::Barrier => true,
+            Self::Rows(rows) => rows.iter().all(|row| {
+                matches!(
+                    row,
+                    Row::BlobDelete { .. } | Row::KeysSweep { .. } | Row::JobPut(_) | Row::WorkerDelete(_)
+                )
+            }),
             Self::Write { write, .. } => matches!(write.end, Some(AttemptEnd::Cancelled)),
             _ => false,
         }

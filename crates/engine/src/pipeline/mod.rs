@@ -189,6 +189,7 @@ pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + '
         segments: Default::default(),
         stop: false,
         full: full::Full::default(),
+        stale: false,
         claimed_any: false,
     };
     Ok((handle, pipeline.run(inbox)))
@@ -204,6 +205,8 @@ struct Pipeline {
     /// The disk lost what was written: nothing is written any more.
     stop: bool,
     full: full::Full,
+    /// A commit may have been written that memory does not know of.
+    stale: bool,
     /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.
     claimed_any: bool,
 }
@@ -264,6 +267,12 @@ impl Pipeline {
             let error = StoreError::Failed("a write was lost before".into());
             return self.refuse(ops, &error);
         }
+        if self.stale {
+            match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
+                Ok(()) => self.stale = false,
+                Err(error) => return self.refuse(ops, &error),
+            }
+        }
         let mut ops = self.relieved(ops);
         let wanted = self.wanted(&ops);
         let mut loaded = match self.parts.writer.load(&wanted, self.parts.clock.now()) {
@@ -293,7 +302,11 @@ impl Pipeline {
                 tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
                 match self.found(&writes) {
                     Ok(committed) => committed,
-                    Err(error) => return self.refuse(ops, &error),
+                    Err(error) => {
+                        // What is in memory may be behind what is written.
+                        self.stale = true;
+                        return self.refuse(ops, &error);
+                    }
                 }
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! What a batch does with each command.
 
 use super::Pipeline;
-use super::batch::{Batch, Tools, append, data_of};
+use super::batch::{Batch, Tools, append, data_of, use_of};
 use super::dispatcher::Poll;
 use super::op::{Answer, Op, Wish};
 use crate::machine::{
@@ -100,7 +100,9 @@ impl Pipeline {
                         continues: Some(*task),
                         ..entry.task.spec.clone()
                     };
-                    data_of(&EventBody::Submitted(Box::new(spec)))?;
+                    let begins = EventBody::Submitted(Box::new(spec));
+                    data_of(&begins)?;
+                    use_of(tools, *tenant, successor, &begins)?;
                 }
                 if !prepared.take().is_some_and(|prepared| entry.take_over(*prepared)) {
                     let drafts = attempt::decide(entry.view(now), (**write).clone(), tools.random)?;

@@ -246,7 +246,7 @@ async fn a_blob_that_is_not_there_is_refused_and_sinks_nobody_else() {
         let refusal = refused.unwrap_err();
         assert_eq!((refusal.code, &*refusal.errors[0].field), (Code::InvalidRequest, "input"));
     }
-    // A worker's values are looked at in the same way.
+    // A worker's values are looked at in the same way; one that speaks of blobs is put aside.
     let worker = h.worker(1).await;
     let claimed = h.claim(worker, 1).await.unwrap();
     let lost = BlobName { id: "0f".repeat(32), ..put.clone() }.to_value();
@@ -269,7 +269,7 @@ async fn a_value_that_is_too_large_for_an_event_becomes_a_blob() {
     for (event, expected) in [(&events[2], large("s")), (&events[3], large("r"))] {
         let body = event.body().unwrap().unwrap();
         let name = BlobName::of(body.value().unwrap().1).unwrap().unwrap();
-        assert_eq!(name.media_type, "application/json");
+        assert_eq!(name.media_type, everloop_types::blob::VALUE);
         let (_, bytes) = h.engine.blob(TENANT, &name.id).await.unwrap().unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), expected.as_str());
     }

@@ -10,6 +10,7 @@ use everloop_types::limits::VALUE_BYTES;
 use everloop_types::state::State;
 use everloop_worker::context::{Context, canonical};
 use everloop_worker::executor::Stop;
+use everloop_worker::source::AttemptEnd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,13 +32,19 @@ async fn code(context: Context, runs: Arc<AtomicU32>) -> Result<everloop_types::
     let picture: BlobName = context
         .step("picture")
         .run(async {
-            context.put_blob("image/png", b"dots").await.map_err(|stop| match stop {
+            context.put_blob("application/json", b"[1]").await.map_err(|stop| match stop {
                 Stop::Failed(error) => error,
                 other => panic!("{other:?}"),
             })
         })
         .await?;
-    assert_eq!(context.blob(&picture).await?, b"dots");
+    // A name that the code has made is a name on every replay, whatever it names.
+    assert_eq!(context.blob(&picture).await?, b"[1]");
+    let nested: everloop_types::json::Json = context
+        .step("nested")
+        .run(async { Ok::<_, TaskError>(json(&format!("[{}]", picture.to_value()))) })
+        .await?;
+    assert_eq!(nested.as_str(), format!("[{}]", picture.to_value()));
     let sent: String = context.wait_input("answer").await?.parse()?;
     assert_eq!(sent, large("a"));
     canonical(&large("r"))
@@ -106,4 +113,44 @@ async fn a_redriven_step_shows_the_key_of_the_first() {
     let keys = keys.lock().unwrap();
     assert_eq!(keys.len(), 4);
     assert_eq!((&keys[1], keys.iter().filter(|key| **key == keys[0]).count()), (&keys[0], 3));
+}
+
+#[tokio::test]
+async fn a_task_that_goes_on_with_a_blob_that_is_not_there_goes_on_itself() {
+    let h = Harness::new().with_tenant().await;
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    let put = h.engine.blob_put(crate::harness::TENANT, "a/b".into(), b"x".to_vec()).await.unwrap();
+    let lost = BlobName { id: "0f".repeat(32), ..put.clone() };
+    let end = |input| Some(AttemptEnd::ContinuedAs { input });
+    h.write(worker, &claimed, 1, Vec::new(), end(lost.to_value())).await.unwrap_err();
+    assert_eq!(h.state(task).await, State::Running);
+    h.write(worker, &claimed, 1, Vec::new(), end(json(&format!("[{}]", put.to_value())))).await.unwrap();
+    let next = h.engine.snapshot(crate::harness::TENANT, task).await.unwrap().task.continued_as.unwrap();
+    assert_eq!(h.state(next).await, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_before_a_wait_lets_those_that_wait_behind_it_go_on_as_they_began() {
+    let h = Harness::new();
+    let gated = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let deployed = gated.clone();
+    let _stop = start(&h, move |context| {
+        let gated = deployed.load(Ordering::SeqCst);
+        Box::pin(async move {
+            let version = if gated { context.version("gate", 1, 2)? } else { 1 };
+            context.sleep("cooling", std::time::Duration::from_secs(3600)).await?;
+            canonical(&version)
+        })
+    });
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.reaches(task, State::Waiting).await;
+    gated.store(true, Ordering::SeqCst);
+    h.clock.advance(std::time::Duration::from_secs(3601));
+    h.reaches(task, State::Completed).await;
+    let Some(EventBody::Completed(end)) = h.events(task).last().unwrap().body().unwrap() else {
+        panic!("it has no end");
+    };
+    assert_eq!(end.result.as_str(), "1");
 }

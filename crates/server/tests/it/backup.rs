@@ -61,10 +61,16 @@ fn backup(store: &Store, signing_key: Option<&str>) -> (Vec<u8>, Manifest) {
     (out, manifest)
 }
 
-fn restored(archive: &[u8], store: &Store) -> Result<(Manifest, Option<String>), ArchiveError> {
+fn restored(archive: &[u8], store: &Store) -> Result<(Manifest, Vec<String>), ArchiveError> {
     let (reader, blobs, mut writer) = (store.reader(), store.blob(), store.writer());
-    let target = Target { store: &*reader, writer: &mut writer, blobs: &*blobs };
-    restore(&mut Cursor::new(archive), target, now())
+    let mut keys = Vec::new();
+    let mut keep_key = |key: &str| {
+        keys.push(key.to_owned());
+        Ok(())
+    };
+    let target = Target { store: &*reader, writer: &mut writer, blobs: &*blobs, keep_key: &mut keep_key };
+    let manifest = restore(&mut Cursor::new(archive), target, now())?;
+    Ok((manifest, keys))
 }
 
 /// Every line of an archive, those of leases without what a restore changes.
@@ -84,8 +90,8 @@ async fn a_restored_database_gives_the_same_backup() {
     assert!(manifest.streams == 10 && manifest.blobs == 1 && manifest.signing_key, "{manifest:?}");
     assert_eq!(check(&mut Cursor::new(&archive)).unwrap(), manifest);
     let store = empty_store(server.clock.now());
-    let (found, key) = restored(&archive, &store).unwrap();
-    assert_eq!((found, key.as_deref()), (manifest.clone(), Some("a secret\n")));
+    let (found, keys) = restored(&archive, &store).unwrap();
+    assert_eq!((found, keys), (manifest.clone(), vec!["a secret\n".to_owned()]));
     let (again, counted) = backup(&store, None);
     let count = |manifest: &Manifest| (manifest.streams, manifest.events, manifest.rows, manifest.blobs);
     assert_eq!(count(&counted), count(&manifest));
@@ -153,7 +159,8 @@ async fn a_restore_that_is_cut_short_is_known_for_what_it_is() {
     let store = empty_store(server.clock.now());
     let (reader, blobs, mut writer) = (store.reader(), store.blob(), store.writer());
     let mut restore = || {
-        let target = Target { store: &*reader, writer: &mut writer, blobs: &*blobs };
+        let mut keep_key = |_: &str| Ok(());
+        let target = Target { store: &*reader, writer: &mut writer, blobs: &*blobs, keep_key: &mut keep_key };
         restore(&mut Cursor::new(&archive), target, now())
     };
     store.fail_next(Some(Fault::Full));

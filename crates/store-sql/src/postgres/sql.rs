@@ -70,7 +70,8 @@ statements! {
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[]) AS w ON CONFLICT (hash) \
         DO UPDATE SET tenant = excluded.tenant, task = excluded.task, request = excluded.request, \
         deleted_at = excluded.deleted_at";
-    KEY_MOVE = "UPDATE task_key AS k SET task = w.task, request = coalesce(w.request, k.request) \
+    KEY_MOVE = "UPDATE task_key AS k SET task = w.task, request = coalesce(w.request, k.request), \
+        deleted_at = NULL \
         FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[]) AS w(task, request, hash, giver) WHERE k.hash = w.hash AND k.task = w.giver";
     JOB_PUT = "INSERT INTO job (name, ran_at, upto_at, upto_task) \
         SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT (name) DO UPDATE \

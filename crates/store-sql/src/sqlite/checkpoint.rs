@@ -68,7 +68,7 @@ impl Checkpoints {
         if pages >= self.bound {
             self.bound = pages + self.options.bound_pages / 4;
             tracing::warn!(pages, "the log of the database is long: the writer waits until it is moved");
-            note(pass(writer, "PRAGMA wal_checkpoint(RESTART)"), shared);
+            note(settings::hurried(writer, |writer| pass(writer, "PRAGMA wal_checkpoint(RESTART)")), shared);
             return;
         }
         match &self.beside {

@@ -15,6 +15,7 @@ const PAGE_SIZE: i64 = 8192;
 /// Statements kept prepared; there are fewer than these, apart from lists.
 const CACHED_STATEMENTS: usize = 192;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Refuses a library that is too old.
 pub(super) fn check_version() -> Result<(), StoreError> {
@@ -37,6 +38,17 @@ fn patient(connection: Connection) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
+}
+
+/// Waits for readers for a moment only: one that takes a backup reads for as long as that lasts.
+pub(super) fn hurried<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.busy_timeout(MOMENT).map_err(classify)?;
+    let done = work(connection);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
+    done
 }
 
 /// A connection that may write, without any setting yet.

@@ -73,7 +73,8 @@ statements! {
     TENANT_PUT = "REPLACE INTO tenant (id, name, secret, created_at) VALUES ($1, $2, $3, $4)";
     SIGNING_KEY_PUT = "REPLACE INTO signing_key (kid, public, created_at) VALUES ($1, $2, $3)";
     KEY_PUT = "REPLACE INTO task_key (hash, tenant, task, request, deleted_at) VALUES ($1, $2, $3, $4, $5)";
-    KEY_MOVE = "UPDATE task_key SET task = $1, request = coalesce($2, request) WHERE hash = $3 AND task = $4";
+    KEY_MOVE = "UPDATE task_key SET task = $1, request = coalesce($2, request), deleted_at = NULL \
+        WHERE hash = $3 AND task = $4";
     JOB_PUT = "REPLACE INTO job (name, ran_at, upto_at, upto_task) VALUES ($1, $2, $3, $4)";
     JOB_DELETE = "DELETE FROM job WHERE name = $1";
     INSTALLATION_PUT = "UPDATE installation SET id = $1, epoch = $2, created_at = $3";

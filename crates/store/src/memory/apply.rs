@@ -92,6 +92,7 @@ impl State {
             Row::KeyMove { hash, from, to, request } => match self.keys.get_mut(hash) {
                 Some(key) if key.task == *from => {
                     (key.task, key.request) = (*to, request.unwrap_or(key.request));
+                    key.deleted_at = None;
                     1
                 }
                 Some(_) | None => 0,

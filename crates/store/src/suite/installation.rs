@@ -160,7 +160,12 @@ pub fn keys_move_from_task_to_task(mut h: Harness) {
     let kept = Row::KeyMove { hash: key.hash, from: new.id(), to: new.id(), request: None };
     h.commit(&rows(vec![kept])).unwrap();
     let found = h.reader.key(&key.hash).unwrap().unwrap();
-    assert_eq!(found, KeyRow { task: new.id(), request, ..key });
+    assert_eq!(found.clone(), KeyRow { task: new.id(), request, ..key });
+    let marked = KeyRow { deleted_at: Some(world.now), ..found.clone() };
+    let again = Row::KeyMove { hash: key.hash, from: new.id(), to: new.id(), request: None };
+    h.commit(&rows(vec![Row::KeyPut(marked)])).unwrap();
+    h.commit(&rows(vec![again])).unwrap();
+    assert_eq!(h.reader.key(&key.hash).unwrap().unwrap(), found, "whoever takes it over lives");
     // It goes with the task that has it now.
     let gone = |task| Row::StreamDelete { tenant: OURS, task, at: world.now };
     h.commit(&rows(vec![gone(old.id())])).unwrap();
