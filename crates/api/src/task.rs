@@ -62,7 +62,7 @@ pub struct TaskRequest {
     pub depends_on: Vec<Dependency>,
     /// How it is to be run.
     #[serde(default, skip_serializing_if = "is_default")]
-    #[schemars(with = "Option<crate::schema::Policy>")]
+    #[schemars(with = "Option<crate::schema::Policy>", transform = crate::schema::not_null)]
     pub policy: Policy,
     /// Free parameters for the executor.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

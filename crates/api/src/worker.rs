@@ -39,6 +39,7 @@ pub struct RegisterRequest {
     pub protocol: u32,
     /// Queues in the order in which it wants them tried; `high`, `default`, `low` when not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")))]
     pub queues: Vec<String>,
     /// Version of the program.
     #[serde(default, skip_serializing_if = "String::is_empty")]

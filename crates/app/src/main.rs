@@ -1,5 +1,6 @@
 //! The program `everloop`: configuration, wiring, command line.
 
+mod answered;
 mod cli;
 mod config;
 mod failure;

@@ -3,8 +3,12 @@
 use crate::app::App;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use everloop_api::LEASE_HEADER;
+use everloop_api::schema::LEASE_PATTERN;
 use everloop_types::error::Code;
+use everloop_types::limits;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
 
 /// Makes the schema of a type.
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -30,8 +34,8 @@ pub(crate) enum Payload {
 pub(crate) struct Param {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// `string`, `integer` or `boolean`.
-    pub(crate) kind: &'static str,
+    /// Its JSON Schema.
+    pub(crate) schema: Value,
 }
 
 /// One answer of a route.
@@ -56,10 +60,22 @@ pub(crate) struct Route {
     pub(crate) payload: Payload,
     pub(crate) answers: Vec<AnswerDoc>,
     pub(crate) refusals: Vec<Code>,
+    /// Where what it made is used: the parameter that its `id` goes into, and the routes.
+    pub(crate) links: (&'static str, &'static [&'static str]),
     pub(crate) handler: MethodRouter<App>,
 }
 
 const JSON: &str = "application/json";
+
+/// The form of an id.
+pub(crate) fn id_of(prefix: &str) -> Value {
+    json!({"type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")})
+}
+
+/// The form of a label in a filter.
+pub(crate) fn label() -> Value {
+    json!({"type": "string", "pattern": "[:=]"})
+}
 
 impl Route {
     fn new<H: Handler<T, App>, T: 'static>(
@@ -80,6 +96,7 @@ impl Route {
             payload: Payload::Nothing,
             answers: Vec::new(),
             refusals: Vec::new(),
+            links: ("", &[]),
             handler: on(method.1, handler),
         }
     }
@@ -128,17 +145,27 @@ impl Route {
 
     /// Takes a parameter of text.
     pub(crate) fn text(self, name: &'static str, what: &'static str) -> Self {
-        self.param(Param { name, what, kind: "string" })
+        self.param(Param { name, what, schema: json!({"type": "string"}) })
     }
 
     /// Takes a parameter that is a number.
     pub(crate) fn number(self, name: &'static str, what: &'static str) -> Self {
-        self.param(Param { name, what, kind: "integer" })
+        self.param(Param { name, what, schema: json!({"type": "integer", "minimum": 0}) })
+    }
+
+    /// Takes a parameter of this form.
+    pub(crate) fn form(self, name: &'static str, schema: Value, what: &'static str) -> Self {
+        self.param(Param { name, what, schema })
+    }
+
+    /// Takes `?limit=`.
+    pub(crate) fn limit(self, max: usize, what: &'static str) -> Self {
+        self.form("limit", json!({"type": "integer", "minimum": 1, "maximum": max}), what)
     }
 
     /// Takes a parameter that is true or false.
     pub(crate) fn flag(self, name: &'static str, what: &'static str) -> Self {
-        self.param(Param { name, what, kind: "boolean" })
+        self.param(Param { name, what, schema: json!({"type": "boolean"}) })
     }
 
     fn param(mut self, param: Param) -> Self {
@@ -148,18 +175,29 @@ impl Route {
 
     /// Takes `?wait=`.
     pub(crate) fn waits(self) -> Self {
-        self.text("wait", "How long to wait, such as `30s` or `500ms`; at most `60s`.")
+        let schema = json!({"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m)?$"});
+        self.form("wait", schema, "How long to wait, such as `30s` or `500ms`; at most `60s`.")
     }
 
     /// Takes `?limit=` and `?cursor=`.
     pub(crate) fn paged(self) -> Self {
-        self.number("limit", "Items on the page, at most 200; 50 when not given.")
+        self.limit(limits::PAGE_ITEMS, "Items on the page, at most 200; 50 when not given.")
             .text("cursor", "`next_cursor` of the page before.")
     }
 
     /// Takes a header.
     pub(crate) fn header(mut self, name: &'static str, what: &'static str) -> Self {
-        self.headers.push(Param { name, what, kind: "string" });
+        self.headers.push(Param { name, what, schema: json!({"type": "string"}) });
+        self
+    }
+
+    /// Takes the header with the lease token.
+    pub(crate) fn lease(mut self) -> Self {
+        self.headers.push(Param {
+            name: LEASE_HEADER,
+            what: "The lease token, as the claim gave it.",
+            schema: json!({"type": "string", "pattern": LEASE_PATTERN}),
+        });
         self
     }
 
@@ -203,6 +241,12 @@ impl Route {
     /// Refuses with these codes, beside those that every route has.
     pub(crate) fn refuses(mut self, codes: &[Code]) -> Self {
         self.refusals.extend(codes);
+        self
+    }
+
+    /// The `id` of what it gives is what these routes take as this parameter.
+    pub(crate) fn leads_to(mut self, param: &'static str, routes: &'static [&'static str]) -> Self {
+        self.links = (param, routes);
         self
     }
 

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::call::Call;
 use crate::docs;
 use crate::rest;
-use crate::route::Route;
+use crate::route::{Route, id_of, label};
 use crate::sse;
 use crate::ws;
 use axum::Router;
@@ -14,6 +14,7 @@ use axum::http::header::ACCEPT;
 use everloop_api::event::{EventPage, FeedPage};
 use everloop_api::task::{TaskRequest, TaskView};
 use everloop_types::error::{Code, Refusal};
+use everloop_types::limits;
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
@@ -58,6 +59,26 @@ fn shared() -> Vec<Route> {
             .gives::<TaskView>(201, "The task is new. `Location` names it.")
             .gives::<TaskView>(200, "The task existed by its key.")
             .gives_raw(201, "text/event-stream", "With `?stream=true`: its events.")
+            .gives_raw(200, "text/event-stream", "With `?stream=true`: its events.")
+            .leads_to(
+                "id",
+                &[
+                    "get_task",
+                    "update_task",
+                    "delete_task",
+                    "cancel_task",
+                    "pause_task",
+                    "resume_task",
+                    "send_input",
+                    "fork_task",
+                    "task_events",
+                    "task_attempts",
+                    "task_steps",
+                    "task_output",
+                    "task_receipt",
+                    "export_task",
+                ],
+            )
             .refuses(&[
                 Code::UnknownKind,
                 Code::IdempotencyConflict,
@@ -73,7 +94,7 @@ fn shared() -> Vec<Route> {
         )
         .number("after", "Events after this number.")
         .text("types", "Types of events: a comma list of `task.completed`, `step.*`.")
-        .number("limit", "Events on the JSON page, at most 1000; 200 when not given.")
+        .limit(limits::PAGE_EVENTS, "Events on the JSON page, at most 1000; 200 when not given.")
         .flag("frames", "With SSE: passing frames, too.")
         .header("Accept", "`text/event-stream` to follow.")
         .header("Last-Event-ID", "With SSE: where to go on; wins over `after`.")
@@ -94,12 +115,12 @@ fn shared() -> Vec<Route> {
         Route::get("/events", ("streams", "events", "Read or follow many streams at once"), feed)
             .text("after", "A cursor, or `now`; from the beginning when not given.")
             .text("task", "Tasks, by id: a comma list.")
-            .text("session", "Tasks of this session.")
-            .text("parent", "Children of this task.")
+            .form("session", id_of("ses"), "Tasks of this session.")
+            .form("parent", id_of("task"), "Children of this task.")
             .text("kind", "Tasks of these kinds: a comma list.")
-            .text("label", "Tasks with this label: `name:value`. May be given more than once.")
+            .form("label", label(), "Tasks with this label: `name:value`. May be given more than once.")
             .text("types", "Types of events: a comma list.")
-            .number("limit", "Events on the JSON page, at most 1000; 256 when not given.")
+            .limit(limits::PAGE_EVENTS, "Events on the JSON page, at most 1000; 256 when not given.")
             .header("Accept", "`text/event-stream` to follow.")
             .header("Last-Event-ID", "With SSE: the cursor to go on from; wins over `after`.")
             .gives::<FeedPage>(200, "A page of events, in the order of the database.")

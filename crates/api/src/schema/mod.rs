@@ -5,6 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+mod null;
+
+pub(crate) use null::not_null;
+
 /// The id of a task: `task_` and 26 characters.
 #[derive(JsonSchema, Serialize)]
 pub struct TaskId(#[schemars(regex(pattern = "^task_[0-7][0-9a-hjkmnp-tv-z]{25}$"))] pub String);
@@ -27,7 +31,10 @@ pub struct Timestamp(#[schemars(extend("format" = "date-time"))] pub String);
 
 /// What a worker shows with every call about an attempt: `epoch.attempt.nonce`, as the claim gave it.
 #[derive(JsonSchema, Serialize)]
-pub struct LeaseToken(pub String);
+pub struct LeaseToken(#[schemars(regex(pattern = LEASE_PATTERN))] pub String);
+
+/// The form of a lease token.
+pub const LEASE_PATTERN: &str = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.[0-9a-f]{16}$";
 
 /// The state of a task.
 #[derive(JsonSchema, Serialize)]
@@ -77,6 +84,7 @@ pub enum Class {
 
 /// What a try, a step or a task ended with.
 #[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct TaskError {
     /// Decides whether it is tried again.
     pub class: Class,
@@ -93,6 +101,7 @@ pub struct TaskError {
 #[schemars(deny_unknown_fields)]
 pub struct Policy {
     /// What happens to live children when the task ends.
+    #[schemars(transform = not_null)]
     pub children: Option<ChildPolicy>,
     /// At most so many tasks with this key run at once.
     pub concurrency: Option<Concurrency>,
@@ -106,10 +115,13 @@ pub struct Policy {
     pub on_unknown: Option<OnUnknown>,
     /// Higher first.
     #[schemars(range(min = -100, max = 100))]
+    #[schemars(transform = not_null)]
     pub priority: Option<i32>,
     /// What the executor may do.
+    #[schemars(transform = not_null)]
     pub profile: Option<ExecProfile>,
     /// How often it is tried.
+    #[schemars(transform = not_null)]
     pub retry: Option<RetryPolicy>,
     /// The longest time that one attempt may run, in milliseconds.
     pub timeout_ms: Option<u64>,
@@ -167,11 +179,14 @@ pub struct ExecProfile {
 #[schemars(deny_unknown_fields)]
 pub struct RetryPolicy {
     /// Largest delay before the second try, in milliseconds; 1000 when not given. It doubles from try to try.
+    #[schemars(transform = not_null)]
     pub initial_ms: Option<u64>,
     /// Largest delay before any try, in milliseconds; 60000 when not given.
+    #[schemars(transform = not_null)]
     pub max_ms: Option<u64>,
     /// Tries in all, the first one counted; 3 when not given.
     #[schemars(range(min = 1))]
+    #[schemars(transform = not_null)]
     pub max_tries: Option<u32>,
 }
 
@@ -180,6 +195,7 @@ pub struct RetryPolicy {
 #[schemars(deny_unknown_fields)]
 pub struct Dependency {
     /// How it must end; `completed` when not given.
+    #[schemars(transform = not_null)]
     pub on: Option<DependsOn>,
     /// Which one.
     pub task: TaskId,
@@ -318,6 +334,7 @@ pub struct TaskSpec {
     /// The task that started it.
     pub parent: Option<Parent>,
     /// How it is to be run.
+    #[schemars(transform = not_null)]
     pub policy: Option<Policy>,
     /// Where it waits for a worker.
     pub queue: String,

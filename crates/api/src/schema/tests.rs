@@ -24,6 +24,27 @@ fn same<T: JsonSchema, O: Serialize + serde::de::DeserializeOwned>(full: Value) 
     let original: O =
         serde_json::from_str(&full.to_string()).unwrap_or_else(|error| panic!("{error}: {full}"));
     assert_eq!(members::<T>(), written(&original), "{full}");
+    let schema = schema_for!(T).to_value();
+    for (name, schema) in schema["properties"].as_object().unwrap() {
+        let mut full = full.clone();
+        full[name] = Value::Null;
+        let read = serde_json::from_str::<O>(&full.to_string()).is_ok();
+        assert_eq!(
+            read,
+            allows_null(schema),
+            "null as {name} is read or not, and its schema differs: {schema}"
+        );
+    }
+}
+
+fn allows_null(schema: &Value) -> bool {
+    let null = Value::from("null");
+    match (&schema["type"], &schema["anyOf"], &schema["$ref"]) {
+        (Value::Array(types), _, _) => types.contains(&null),
+        (_, Value::Array(choices), _) => choices.iter().any(|choice| choice["type"] == null),
+        (Value::Null, Value::Null, Value::Null) => true,
+        (one, _, _) => *one == null,
+    }
 }
 
 const TASK: &str = "task_01h2xcejqtf2nbrexx3vqjhp41";

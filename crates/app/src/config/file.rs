@@ -5,20 +5,23 @@ use crate::failure::Failure;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What the file says, as text.
+/// The text of the file.
 ///
 /// # Errors
-/// If it can't be read, is no TOML, or has a key that nobody knows.
+/// If it can't be read.
 #[expect(clippy::disallowed_methods, reason = "the app reads its configuration")]
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!("the configuration file {} can't be read", path.display()))
             .cause(error)
             .hint("name another one with --config, or leave it out")
-    })?;
-    parse(&text, path)
+    })
 }
 
+/// What the text says.
+///
+/// # Errors
+/// If it is no TOML, or has a key that nobody knows.
 pub(super) fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));

@@ -180,14 +180,28 @@ impl Settings {
             variables.filter(|(name, value)| name.starts_with("EVERLOOP_") && !value.is_empty()).collect();
         misspelt_variables(&variables)?;
         let file = file.or_else(|| variables.get("EVERLOOP_CONFIG").map(PathBuf::from));
-        let (file, said) = match file {
-            Some(path) => (Some(path.clone()), file::read(&path)?),
-            None if Path::new("everloop.toml").exists() => {
-                let path = PathBuf::from("everloop.toml");
-                (Some(path.clone()), file::read(&path)?)
-            }
-            None => (None, BTreeMap::new()),
+        let here = || Some(PathBuf::from("everloop.toml")).filter(|path| path.exists());
+        let file = match file.or_else(here) {
+            Some(path) => Some((path.clone(), file::read(&path)?)),
+            None => None,
         };
+        Self::of(&flags, file.as_ref(), &variables)
+    }
+
+    /// Takes them from what was said: flags, a file with its text, variables.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn of(
+        flags: &Flags,
+        file: Option<&(PathBuf, String)>,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, Failure> {
+        let said = match file {
+            Some((path, text)) => file::parse(text, path)?,
+            None => BTreeMap::new(),
+        };
+        let file = file.map(|(path, _)| path.clone());
         let mut values = BTreeMap::new();
         for setting in SETTINGS {
             let variable = setting.variable();

@@ -2,6 +2,7 @@
 
 use crate::answer;
 use crate::route::{Param, Payload, Route, SchemaOf};
+use everloop_api::LEASE_HEADER;
 use everloop_api::problem::{self, Problem};
 use everloop_types::error::Code;
 use schemars::SchemaGenerator;
@@ -92,7 +93,7 @@ fn parameter(place: &str, param: &Param, required: bool) -> Value {
         "in": place,
         "required": required,
         "description": param.what,
-        "schema": {"type": param.kind},
+        "schema": param.schema,
     })
 }
 
@@ -104,18 +105,19 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
 fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> Value {
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| {
-            let (what, kind) = match name {
-                "id" => ("Id of the task, or `key:` and its key.", "string"),
-                "n" => ("Number of the attempt.", "integer"),
-                "worker" => ("Id of the worker.", "string"),
-                "blob" => ("Id of the blob.", "string"),
-                _ => ("Its name.", "string"),
+            let text = json!({"type": "string"});
+            let (what, schema) = match name {
+                "id" => ("Id of the task, or `key:` and its key.", text),
+                "n" => ("Number of the attempt.", json!({"type": "integer", "minimum": 0})),
+                "worker" => ("Id of the worker.", text),
+                "blob" => ("Id of the blob.", text),
+                _ => ("Its name.", json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"})),
             };
-            json!({"name": name, "in": "path", "required": true, "description": what, "schema": {"type": kind}})
+            json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema})
         })
         .collect();
     parameters.extend(route.params.iter().map(|param| parameter("query", param, false)));
-    let lease = |param: &Param| param.name == "Everloop-Lease";
+    let lease = |param: &Param| param.name == LEASE_HEADER;
     // OpenAPI leaves Accept and Content-Type to the content of requests and answers.
     let headers = route.headers.iter().filter(|param| !matches!(param.name, "Accept" | "Content-Type"));
     parameters.extend(headers.map(|param| parameter("header", param, lease(param))));
@@ -138,7 +140,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             });
         }
         Payload::Raw => {
-            operation["requestBody"] = json!({"required": true, "content": {"*/*": {}}});
+            operation["requestBody"] = json!({"required": false, "content": {"*/*": {}}});
         }
     }
     operation
@@ -152,7 +154,8 @@ fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
         if !answer.media_type.is_empty() {
             let content = match answer.schema {
                 Some(of) => json!({"schema": schema(generator, of)}),
-                None => json!({"schema": {"type": "string"}}),
+                None if answer.media_type.starts_with("text/") => json!({"schema": {"type": "string"}}),
+                None => json!({}),
             };
             if entry.get("content").is_none() {
                 entry["content"] = json!({});
@@ -164,12 +167,28 @@ fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             entry["content"][answer.media_type] = content;
         }
     }
+    let (param, linked) = route.links;
+    for name in linked {
+        for (status, entry) in &mut responses {
+            if status.starts_with("20") {
+                entry["links"][name] =
+                    json!({"operationId": name, "parameters": {param: "$response.body#/id"}});
+            }
+        }
+    }
     let mut refusals: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for code in ALWAYS.iter().chain(&route.refusals) {
         let codes = refusals.entry(answer::status(*code).as_u16()).or_default();
         if !codes.contains(&code.as_str()) {
             codes.push(code.as_str());
         }
+    }
+    // A path may name a task by its key, and the key outlives the task.
+    if route.path.contains("{id}") {
+        refusals
+            .entry(answer::status(Code::TaskDeleted).as_u16())
+            .or_default()
+            .push(Code::TaskDeleted.as_str());
     }
     if !matches!(route.payload, Payload::Nothing) {
         for code in [Code::NotCanonical, Code::TooLarge, Code::UnsupportedMediaType] {

@@ -20,11 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
             .gives::<BlobView>(201, "Send this in place of the value. Equal bytes have one id.")
             .refuses(&[Code::TooLarge]),
         Route::get("/blobs/{blob}", ("blobs", "get_blob", "Get the bytes of a blob"), get)
-            .gives_raw(
-                200,
-                "application/octet-stream",
-                "The bytes, with the media type that they were put with.",
-            )
+            .gives_raw(200, "*/*", "The bytes, with the media type that they were put with.")
             .refuses(&[Code::NotFound]),
     ]
 }

@@ -14,6 +14,8 @@ use everloop_api::page::Page;
 use everloop_types::error::Code;
 use everloop_types::error::Refusal;
 use everloop_types::event::Level;
+use everloop_types::limits;
+use serde_json::json;
 
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
@@ -70,8 +72,12 @@ pub(super) fn routes() -> Vec<Route> {
             ("history", "attempt_logs", "Read the log of an attempt"),
             logs,
         )
-        .text("level", "Lines of at least this level: `debug`, `info`, `warn`, `error`.")
-        .number("limit", "Lines on the page, at most 1000; 200 when not given.")
+        .form(
+            "level",
+            json!({"enum": ["debug", "info", "warn", "error"]}),
+            "Lines of at least this level: `debug`, `info`, `warn`, `error`.",
+        )
+        .limit(limits::PAGE_EVENTS, "Lines on the page, at most 1000; 200 when not given.")
         .text("cursor", "`next_cursor` of the page before: the number of an event.")
         .gives::<Page<LogLine>>(200, "Lines and chunks of output, in order.")
         .refuses(missing),

@@ -4,7 +4,7 @@ use super::paging;
 use crate::answer::{Answer, empty, json, ok};
 use crate::call::Call;
 use crate::query::Query;
-use crate::route::Route;
+use crate::route::{Route, id_of, label};
 use crate::views;
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION};
@@ -17,13 +17,18 @@ use everloop_control::tasks::Shown;
 use everloop_control::{Order, TaskFilter};
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::TaskId;
+use serde_json::json as schema;
 
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         filtered(Route::get("/tasks", ("tasks", "list_tasks", "List tasks"), list))
             .text("state", "States: a comma list.")
-            .text("order", "`newest` (first, the default) or `oldest`.")
+            .form(
+                "order",
+                schema!({"enum": ["newest", "oldest"]}),
+                "`newest` (first, the default) or `oldest`.",
+            )
             .gives::<Page<TaskView>>(200, "A page of tasks, without their inputs and results."),
         Route::get("/tasks/{id}", ("tasks", "get_task", "Get a task"), get)
             .waits()
@@ -60,10 +65,10 @@ fn filtered(route: Route) -> Route {
     route
         .text("kind", "Kinds: a comma list.")
         .text("queue", "Of this queue.")
-        .number("priority", "Of this priority.")
-        .text("label", "With this label: `name:value`. May be given more than once.")
-        .text("parent", "Children of this task.")
-        .text("session", "Of this session.")
+        .form("priority", schema!({"type": "integer"}), "Of this priority.")
+        .form("label", label(), "With this label: `name:value`. May be given more than once.")
+        .form("parent", id_of("task"), "Children of this task.")
+        .form("session", id_of("ses"), "Of this session.")
         .text("key_prefix", "With a key that begins so.")
         .text("q", "With this text in name, title or description.")
         .text("created_by", "Submitted by this actor.")

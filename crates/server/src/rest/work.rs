@@ -26,18 +26,14 @@ const HELD: &[Code] = &[Code::NotFound, Code::LeaseLost, Code::LimitReached, Cod
 
 /// The routes of this noun.
 pub(super) fn routes() -> Vec<Route> {
-    let held = |route: Route| {
-        route
-            .header("Everloop-Lease", "The lease token, as the claim gave it.")
-            .gives_nothing(204, "It is durable.")
-            .refuses(HELD)
-    };
+    let held = |route: Route| route.lease().gives_nothing(204, "It is durable.").refuses(HELD);
     vec![
         Route::post("/workers", ("worker protocol", "register_worker", "Make a worker known"), register)
             .body::<RegisterRequest>(
                 r#"{"name":"gpu-1","protocol":1,"kinds":[{"kind":"render","versions":[1]}],"max_concurrent_tasks":2}"#,
             )
-            .gives::<WorkerView>(201, "The worker; its id goes into every other call."),
+            .gives::<WorkerView>(201, "The worker; its id goes into every other call.")
+            .leads_to("worker", &["claim", "heartbeat", "get_worker", "remove_worker"]),
         Route::post("/workers/{worker}/heartbeat", ("worker protocol", "heartbeat", "Say that a worker lives"), heartbeat)
             .optional_body::<HeartbeatRequest>("{}")
             .gives_nothing(204, "It is known to live.")
@@ -51,7 +47,8 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<RenewRequest>(
                 r#"{"leases":[{"task":"task_01h2xcejqtf2nbrexx3vqjhp41","lease":"0.1.000000000000feed"}]}"#,
             )
-            .gives::<RenewAnswer>(200, "Those that are lost."),
+            .gives::<RenewAnswer>(200, "Those that are lost.")
+            .refuses(AGAIN),
         Route::get("/workers/{worker}/signals", ("worker protocol", "signals", "Wait for words about held tasks"), signals)
             .waits()
             .gives::<SignalsAnswer>(200, "Words; none when none came in time.")
@@ -74,7 +71,7 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<ReleaseRequest>(r#"{"worker":"wkr_01h2xcejqtf2nbrexx3vqjhp41","batch":2}"#),
         Route::get("/tasks/{id}/attempts/{n}/journal", ("worker protocol", "journal", "Read what was recorded"), journal)
             .number("after", "Entries after this event.")
-            .header("Everloop-Lease", "The lease token, as the claim gave it.")
+            .lease()
             .gives::<JournalPage>(200, "Steps, inputs and what else a replay needs, in order.")
             .refuses(HELD),
     ]
