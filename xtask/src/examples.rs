@@ -1,16 +1,17 @@
 //! The lane that runs what the documents show: the verifier and the worker in Python, and the README's first commands.
 
-use crate::process::{cargo, on_path, output, root, succeed};
+use crate::process::{cargo, on_path, output, root, succeed, target};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// A server that is killed when it is dropped.
-struct Server {
-    child: Child,
-    url: String,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) url: String,
 }
 
 impl Drop for Server {
@@ -25,9 +26,7 @@ impl Drop for Server {
 pub(crate) fn check() -> Result<()> {
     let python = python()?;
     succeed(Command::new(&python).arg("docs/vectors/verify.py").current_dir(root()))?;
-    succeed(&mut cargo(&["build", "-p", "everloop"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let everloop = target.join("debug/everloop");
+    let everloop = built()?;
     let folder = tempfile::tempdir()?;
     let server = start(&everloop, folder.path())?;
     worker(&python, &everloop, &server.url)?;
@@ -39,18 +38,26 @@ pub(crate) fn check() -> Result<()> {
     commands("docs/operating.md", &operating, &everloop, folder.path(), &server.url)
 }
 
-fn python() -> Result<PathBuf> {
+/// The program, built for debugging.
+pub(crate) fn built() -> Result<PathBuf> {
+    succeed(&mut cargo(&["build", "-p", "everloop"]))?;
+    Ok(target().join("debug/everloop"))
+}
+
+pub(crate) fn python() -> Result<PathBuf> {
     if on_path("python3").is_none() && on_path("apt-get").is_some() {
         succeed(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", "python3"]))?;
     }
     on_path("python3").context("python3 is not here and could not be installed; the examples need it")
 }
 
-fn start(everloop: &Path, folder: &Path) -> Result<Server> {
+/// Starts a server in dev mode. Its log is `server.log` in the folder.
+pub(crate) fn start(everloop: &Path, folder: &Path) -> Result<Server> {
     let data = folder.join(".everloop");
     let mut command = Command::new(everloop);
     command.args(["dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
-    let child = command.env("XDG_STATE_HOME", folder).stderr(Stdio::null()).spawn()?;
+    let child =
+        command.env("XDG_STATE_HOME", folder).stderr(File::create(folder.join("server.log"))?).spawn()?;
     let mut server = Server { child, url: String::new() };
     let begun = Instant::now();
     while server.url.is_empty() {

@@ -13,9 +13,11 @@
 mod bench;
 mod crash;
 mod examples;
+mod fuzz;
 mod lane;
 mod postgres;
 mod process;
+mod schemathesis;
 mod sim;
 mod test;
 mod tidy;
@@ -40,6 +42,10 @@ The tools of the house.
   cargo xtask sim [--seeds N] [--minutes M] [--seed S]
                                   simulate the engine from N seeds, for M minutes at most
                                   (--planted: with bugs that the rules must find)
+  cargo xtask schemathesis [--examples N] [--seed S]
+                                  send a server whatever its OpenAPI document allows and forbids
+  cargo xtask fuzz [--seconds N] [--only TARGET]
+                                  feed what reads bytes of others with bytes that lead somewhere
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -66,6 +72,8 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "tidy" => tidy::run(rest),
         "bench" => bench::run(rest),
         "crash" => crash::run(rest),
+        "schemathesis" => schemathesis::run(rest),
+        "fuzz" => fuzz::run(rest),
         crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
         "sim" => sim::run(rest),
         "postgres" => postgres::run(rest),

@@ -2,7 +2,7 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, examples, postgres, sim, tidy};
+use crate::{crash, examples, fuzz, postgres, schemathesis, sim, tidy};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,6 +17,8 @@ const LANES: &[Lane] = &[
     Lane { name: "sim", run: |_| sim::lane() },
     Lane { name: "crash-sqlite", run: |_| crash::lane_sqlite() },
     Lane { name: "crash-postgres", run: |_| crash::lane_postgres() },
+    Lane { name: "schemathesis", run: |_| schemathesis::lane() },
+    Lane { name: "fuzz", run: |_| fuzz::lane() },
     Lane { name: "tidy", run: |_| tidy::check() },
 ];
 
