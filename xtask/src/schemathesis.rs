@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What the lane sends to each operation in the phase that makes examples up; the others have a number of their own.
-const LANE_EXAMPLES: u32 = 25;
+const LANE_EXAMPLES: u32 = 10;
 
 struct Options {
     examples: u32,
