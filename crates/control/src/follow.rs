@@ -3,7 +3,7 @@
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::cursor;
-use crate::tasks::no_task;
+use crate::tasks::{lacks, no_task};
 use everloop_engine::live::{FeedPlace, Follower, Step};
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
@@ -170,6 +170,9 @@ impl Control {
                         }
                     }
                     if !full {
+                        if at < row.head.seq {
+                            lacks(store, tenant, id, at + 1)?;
+                        }
                         break;
                     }
                 }

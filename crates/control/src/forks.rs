@@ -3,7 +3,7 @@
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::submit::{NewTask, Submitted};
-use crate::tasks::no_task;
+use crate::tasks::{lacks, no_task};
 use everloop_engine::pipeline::op::Fork;
 use everloop_journal::hex;
 use everloop_store::rows::TaskRow;
@@ -160,6 +160,10 @@ impl Control {
                     let full = page.len() == limits::PAGE_EVENTS;
                     events.extend(page.into_iter().filter(|event| event.seq <= row.head.seq));
                     if !full {
+                        let last = events.last().map_or(0, |event| event.seq);
+                        if last < row.head.seq {
+                            lacks(store, tenant, id, last + 1)?;
+                        }
                         return Ok(Some((row, events)));
                     }
                 }

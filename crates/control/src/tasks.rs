@@ -106,11 +106,22 @@ fn shown(
     }
     let task = shown.task();
     if task.state.is_terminal() {
-        shown.end = store.event(tenant, stream, shown.last_seq())?.as_ref().and_then(ending);
+        match store.event(tenant, stream, shown.last_seq())? {
+            Some(last) => shown.end = ending(&last),
+            None => lacks(store, tenant, id, shown.last_seq())?,
+        }
     } else if let (State::Queued, Some(now)) = (task.state, now) {
         shown.unclaimable = unclaimable(store, task, now)?;
     }
     Ok(Some(shown))
+}
+
+/// An event that the task's record speaks of is not there: damage, unless the task was deleted meanwhile.
+pub(crate) fn lacks(store: &dyn ReadStore, tenant: TenantId, id: TaskId, seq: u64) -> Result<(), StoreError> {
+    if store.task(tenant, id)?.is_some() {
+        return Err(StoreError::Corrupt { what: format!("event {id}/{seq} is missing") });
+    }
+    Ok(())
 }
 
 /// Why no worker can claim a queued task.

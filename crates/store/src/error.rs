@@ -58,7 +58,7 @@ impl StoreError {
                     .hint("look at the disk and the server's log, then start the server again")
             }
             Self::Corrupt { .. } => Refusal::new(Code::StorageUnavailable, "the database is damaged")
-                .hint("look at the server's log; `everloop doctor` names what is damaged"),
+                .hint("the server's log names what is damaged; a backup has it as it was"),
             Self::Refused { what, remedy } => {
                 Refusal::new(Code::StorageUnavailable, what.clone()).hint(remedy.clone())
             }

@@ -5,6 +5,8 @@ mod backup;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod feed;

@@ -112,14 +112,16 @@ async fn receipt(mut call: Call) -> Answer {
 async fn export(mut call: Call) -> Answer {
     call.no_more_query()?;
     let id = call.task().await?;
-    let export = call.control().export(&call.caller, id).await?;
-    let lines = futures_util::stream::try_unfold(export, |mut export| async move {
+    let mut export = call.control().export(&call.caller, id).await?;
+    // The first piece comes before the head of the answer: what can't be read is refused in words.
+    let first = export.next().await?;
+    let lines = futures_util::stream::try_unfold((first, export), |(first, mut export)| async move {
         // A broken export ends the connection without its last chunk: no client takes it for a whole one.
-        match export.next().await {
-            Ok(Some(lines)) => Ok(Some((Bytes::from(lines), export))),
-            Ok(None) => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
+        let lines = match first {
+            Some(lines) => Some(lines),
+            None => export.next().await?,
+        };
+        Ok::<_, Refusal>(lines.map(|lines| (Bytes::from(lines), (None, export))))
     });
     let mut response = raw(StatusCode::OK, "application/x-ndjson", Body::from_stream(lines));
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.jsonl\"")) {

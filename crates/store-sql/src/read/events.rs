@@ -3,18 +3,39 @@
 use super::{Database, Reader, limit, sql};
 use crate::decode;
 use crate::encode::{int, stream_key};
-use crate::value::{Value, array, corrupt, number};
+use crate::value::{Value, array, array_opt, corrupt, number};
+use everloop_journal::chain;
+use everloop_store::error::StoreError;
 use everloop_store::port::{EventRead, Read};
 use everloop_store::rows::Positioned;
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::stream::StreamName;
 
+/// Refuses an event that is not what its hash was made of, or does not follow the one before it. Behind the cut of a trimmed
+/// stream nothing is known of the one before, and only the anchor can tell.
+fn chained(before: Option<[u8; 32]>, event: &Event) -> Result<(), StoreError> {
+    let before = if event.seq == 1 { Some(chain::genesis(&event.stream)) } else { before };
+    if before.is_some_and(|before| chain::hash_of(&before, event) != event.hash) {
+        let (stream, seq) = (event.stream, event.seq);
+        return Err(corrupt(format!(
+            "event {stream}/{seq}: its hash does not match: it or the event before it was altered"
+        )));
+    }
+    Ok(())
+}
+
 impl<D: Database> EventRead for Reader<D> {
     fn events(&self, tenant: TenantId, stream: StreamName, after: u64, rows: usize) -> Read<Vec<Event>> {
         let key = stream_key(stream);
         let params = [Value::Bytes(&key), Value::Int(int(after)), Value::Bytes(&tenant.0), limit(rows)];
-        self.list(&sql::EVENTS, &params, |row| decode::event(row, 0, tenant, stream))
+        let mut before = None;
+        self.list(&sql::EVENTS, &params, |row| {
+            let event = decode::event(row, 1, tenant, stream)?;
+            chained(before.or(array_opt(row, 0)?), &event)?;
+            before = Some(event.hash);
+            Ok(event)
+        })
     }
 
     fn payloads(
@@ -39,7 +60,11 @@ impl<D: Database> EventRead for Reader<D> {
     fn event(&self, tenant: TenantId, stream: StreamName, seq: u64) -> Read<Option<Event>> {
         let key = stream_key(stream);
         let params = [Value::Bytes(&key), Value::Int(int(seq)), Value::Bytes(&tenant.0)];
-        self.one(&sql::EVENT, &params, |row| decode::event(row, 0, tenant, stream))
+        self.one(&sql::EVENT, &params, |row| {
+            let event = decode::event(row, 1, tenant, stream)?;
+            chained(array_opt(row, 0)?, &event)?;
+            Ok(event)
+        })
     }
 
     fn head(&self, tenant: TenantId, stream: StreamName) -> Read<Option<Head>> {

@@ -20,11 +20,14 @@ statements! {
         ORDER BY t.finished_at, t.id LIMIT $4"
     );
     EVENTS = concat!(
-        "SELECT ", event_columns!(), " FROM event AS e WHERE e.stream = $1 AND e.seq > $2 AND e.tenant = $3 \
-        ORDER BY e.seq LIMIT $4"
+        "SELECT (SELECT p.hash FROM event AS p WHERE p.stream = $1 AND p.seq = $2 AND e.seq = $2 + 1), ",
+        event_columns!(),
+        " FROM event AS e WHERE e.stream = $1 AND e.seq > $2 AND e.tenant = $3 ORDER BY e.seq LIMIT $4"
     );
     EVENT = concat!(
-        "SELECT ", event_columns!(), " FROM event AS e WHERE e.stream = $1 AND e.seq = $2 AND e.tenant = $3"
+        "SELECT (SELECT p.hash FROM event AS p WHERE p.stream = $1 AND p.seq = $2 - 1), ",
+        event_columns!(),
+        " FROM event AS e WHERE e.stream = $1 AND e.seq = $2 AND e.tenant = $3"
     );
     PAYLOADS = "SELECT seq FROM event WHERE stream = $1 AND seq > $2 AND tenant = $3 AND type = $4 AND data IS NOT NULL \
         ORDER BY seq LIMIT $5";

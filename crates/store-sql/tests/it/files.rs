@@ -1,7 +1,7 @@
 //! The SQLite file and what lies beside it.
 
 use crate::engines::{birth, folder, sqlite_in};
-use crate::sample::{grow, set};
+use crate::sample::{TENANT, grow, id, set};
 use everloop_store::error::StoreError;
 use everloop_store::port::Blob;
 use everloop_store::port::Reserve as _;
@@ -10,6 +10,7 @@ use everloop_store_sql::{Birth, SqliteOptions, open_sqlite};
 use everloop_types::id::TenantId;
 use everloop_types::random::Random;
 use everloop_types::state::State;
+use everloop_types::stream::StreamName;
 use everloop_types::time::Timestamp;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -135,4 +136,32 @@ fn log_of_a_process_that_vanished_is_read() {
     }
     let found = open_sqlite(&SqliteOptions::new(copy.path().join("everloop.db")), &birth()).unwrap();
     assert_eq!(found.reader.feed(TenantId::DEFAULT, 0, 10).unwrap().len(), 4);
+}
+
+/// What a disk gave back otherwise than it was written, or somebody changed: an event says it itself.
+#[test]
+fn altered_event_is_named_and_never_given() {
+    let folder = folder();
+    let mut h = sqlite_in(Arc::clone(&folder));
+    h.commit(&set((1..=4).map(|n| grow(n, 0, 4, State::Running, Vec::new())).collect())).unwrap();
+    let raw = rusqlite::Connection::open(folder.path().join("everloop.db")).unwrap();
+    raw.execute_batch("DROP TRIGGER event_update").unwrap();
+    let changes =
+        ["data = CAST('{\"n\":8}' AS BLOB)", "type = 'step.failed'", "ts = ts + 1", "salt = zeroblob(16)"];
+    for (n, change) in (1..).zip(changes) {
+        let third = format!("(SELECT pos FROM event WHERE seq = 3 ORDER BY pos LIMIT 1 OFFSET {})", n - 1);
+        raw.execute(&format!("UPDATE event SET {change} WHERE pos = {third}"), []).unwrap();
+        let stream = StreamName::Task(id(n));
+        let reads = [
+            h.reader.events(TENANT, stream, 0, 10).map(|_| ()),
+            h.reader.events(TENANT, stream, 2, 10).map(|_| ()),
+            h.reader.event(TENANT, stream, 3).map(|_| ()),
+        ];
+        for read in reads {
+            let told = read.unwrap_err().to_string();
+            assert!(told.contains(&format!("event {stream}/3: its hash")), "{change}: {told}");
+        }
+        assert_eq!(h.reader.events(TENANT, stream, 0, 2).unwrap().len(), 2);
+        assert!(h.reader.event(TENANT, stream, 2).unwrap().is_some());
+    }
 }

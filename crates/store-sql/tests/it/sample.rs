@@ -1,7 +1,8 @@
 //! Tasks for tests that are about something else.
 
+use everloop_journal::chain::{self, Draft};
 use everloop_store::work::{Row, StreamWrite, TaskWrite, WriteSet};
-use everloop_types::event::{Event, Head, Payload};
+use everloop_types::event::{Event, Head};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
@@ -58,24 +59,26 @@ pub(crate) fn task(n: u64, state: State) -> Task {
 /// Events `after + 1` to `after + count` of the nth task, and the record after them.
 pub(crate) fn grow(n: u64, after: u64, count: u64, state: State, rows: Vec<Row>) -> StreamWrite {
     let task = task(n, state);
-    let event = |seq: u64| Event {
-        v: 1,
-        tenant: TENANT,
-        stream: StreamName::Task(task.id),
-        seq,
-        ts: task.updated_at,
-        kind: Cow::Borrowed("step.completed"),
-        body_v: 1,
-        actor: "system".into(),
-        trace: None,
-        data_hash: [1; 32],
-        hash: [u8::try_from(seq % 251).unwrap(); 32],
-        payload: Some(Payload {
+    let stream = StreamName::Task(task.id);
+    let mut head = chain::start(&stream);
+    let link = |_| {
+        let draft = Draft {
+            tenant: TENANT,
+            stream,
+            ts: task.updated_at,
+            kind: Cow::Borrowed("step.completed"),
+            body_v: 1,
+            actor: "system".into(),
+            trace: None,
             salt: [3; 16],
             data: Json::from_canonical(format!("{{\"n\":{n}}}")).unwrap(),
-        }),
+        };
+        let event = chain::link(&head, draft);
+        head = chain::head_after(&event);
+        event
     };
-    let events: Vec<Event> = (after + 1..=after + count).map(event).collect();
+    let mut events: Vec<Event> = (0..after + count).map(link).collect();
+    events.drain(..usize::try_from(after).unwrap());
     let last = events.last().unwrap();
     let head = Head { seq: last.seq, hash: last.hash, ts: last.ts };
     StreamWrite {

@@ -1,0 +1,41 @@
+//! A history that was altered on the disk is refused by name, by every read of it, and nobody else's is.
+
+use crate::harness::Place;
+use std::path::Path;
+
+/// Changes a letter of every occurrence in the database file, and says in how many.
+fn alter(path: &Path, text: &[u8]) -> usize {
+    let mut bytes = std::fs::read(path).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len() - text.len()).filter(|at| bytes[*at..].starts_with(text)).collect();
+    for at in &places {
+        bytes[*at] = b'F';
+    }
+    std::fs::write(path, bytes).unwrap();
+    places.len()
+}
+
+#[test]
+fn an_altered_history_is_refused_by_every_read_of_it() {
+    let place = Place::new();
+    let server = place.server(&[]);
+    let start = |result: &str| {
+        let input = format!(r#"{{"steps":[{{"name":"one"}}],"result":"{result}"}}"#);
+        let task = place.run(&["task", "start", "mock", "--input", &input]).ok();
+        place.run(&["task", "get", &task, "--wait", "30s"]).ok();
+        task
+    };
+    let (hit, spared) = (start("trusted words"), start("other words"));
+    server.stop();
+    // A start moves the log of the one before into the file.
+    place.server(&[]).stop();
+    assert!(alter(&place.here().join(".everloop/everloop.db"), b"trusted words") > 0);
+    let server = place.server(&[]);
+    for read in ["get", "output", "export", "receipt"] {
+        let said = place.run(&["task", read, &hit]);
+        assert!(said.code != 0 && said.err.contains("the database is damaged"), "{read}: {said:?}");
+        assert!(!said.out.contains("Frusted"), "{read}: {said:?}");
+        place.run(&["task", read, &spared]).ok();
+    }
+    server.stop();
+}
