@@ -13,6 +13,7 @@
 mod bench;
 mod crash;
 mod examples;
+mod faults;
 mod fuzz;
 mod lane;
 mod postgres;
@@ -46,6 +47,8 @@ The tools of the house.
                                   send a server whatever its OpenAPI document allows and forbids
   cargo xtask fuzz [--seconds N] [--only TARGET]
                                   feed what reads bytes of others with bytes that lead somewhere
+  cargo xtask faults              freeze the server, fill its disk, starve it, damage its files, turn
+                                  its clock (--only NAME, --rounds N, --seed S, --keep)
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -74,6 +77,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "crash" => crash::run(rest),
         "schemathesis" => schemathesis::run(rest),
         "fuzz" => fuzz::run(rest),
+        "faults" => faults::run(rest),
         crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
         "sim" => sim::run(rest),
         "postgres" => postgres::run(rest),

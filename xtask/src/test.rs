@@ -2,7 +2,7 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, examples, fuzz, postgres, schemathesis, sim, tidy};
+use crate::{crash, examples, faults, fuzz, postgres, schemathesis, sim, tidy};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ const LANES: &[Lane] = &[
     Lane { name: "crash-postgres", run: |_| crash::lane_postgres() },
     Lane { name: "schemathesis", run: |_| schemathesis::lane() },
     Lane { name: "fuzz", run: |_| fuzz::lane() },
+    Lane { name: "faults", run: |_| faults::lane() },
     Lane { name: "tidy", run: |_| tidy::check() },
 ];
 

@@ -1,18 +1,17 @@
 //! The killer: starts, kills and starts again, tells the oracle when, and prints what came of it.
 
 use super::dice::Dice;
+use super::judge::{Judge, now, violation};
 use super::options::{Engine, Options};
 use super::oracle::{Orders, Report, Violation};
 use super::rig::{Rig, Running};
-use super::{ORACLE, sqlite};
+use super::sqlite;
 use crate::postgres;
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long a task that was cut off may stand still after the restart.
 const STAND_STILL: Duration = Duration::from_secs(1);
@@ -68,7 +67,15 @@ fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
     let mut found = Vec::new();
     let mut running = rig.start()?;
     rig.wait_until_ready(&mut running)?;
-    let mut oracle = Oracle::start(options, folder, &rig)?;
+    let mut oracle = Judge::start(&Orders {
+        seed: options.seed,
+        clients: options.clients,
+        lease_ms: None,
+        data: rig.data.clone(),
+        ledger: folder.join("ledger.jsonl"),
+        effects_end_with_record: true,
+        stand_still_ms: u64::try_from(STAND_STILL.as_millis()).unwrap_or(u64::MAX),
+    })?;
     let mut dice = Dice::new(options.seed, "kills", 0);
     for at in 0..options.kills {
         let early = at > 0 && dice.one_in(EARLY);
@@ -116,81 +123,16 @@ fn in_folder(options: &Options, folder: &Path) -> Result<(Injected, Report)> {
 }
 
 /// Gives how long the process took until it answered.
-fn await_ready(rig: &Rig, running: &mut Running, oracle: &mut Oracle) -> Result<Duration> {
+fn await_ready(rig: &Rig, running: &mut Running, oracle: &mut Judge) -> Result<Duration> {
     rig.wait_until_ready(running)?;
     oracle.tell("ready", now())?;
     Ok(running.age())
-}
-
-fn violation(name: &str, what: String) -> Violation {
-    Violation { name: name.to_owned(), what }
 }
 
 /// The one thing that is waited for by the clock: the instant of a kill is drawn.
 fn pass_time(dice: &mut Dice, (least, most): (Duration, Duration)) {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     sleep(Duration::from_micros(dice.between(micros(least), micros(most))));
-}
-
-/// Microseconds since the epoch, as in the events.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The oracle's process. Dropping it closes its input, at which it ends.
-struct Oracle {
-    process: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Oracle {
-    fn start(options: &Options, folder: &Path, rig: &Rig) -> Result<Self> {
-        let orders = Orders {
-            seed: options.seed,
-            clients: options.clients,
-            data: rig.data.clone(),
-            ledger: folder.join("ledger.jsonl"),
-            stand_still_ms: u64::try_from(STAND_STILL.as_millis()).unwrap_or(u64::MAX),
-        };
-        let own = std::env::current_exe().context("the path of this program is unknown")?;
-        let mut process = Command::new(own)
-            .args([ORACLE, &serde_json::to_string(&orders)?])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the oracle could not be started")?;
-        let out = process.stdout.take().context("the oracle can't be heard")?;
-        Ok(Self { process, out: BufReader::new(out) })
-    }
-
-    fn tell(&mut self, word: &str, at: i64) -> Result<()> {
-        let input = self.process.stdin.as_mut().context("the oracle can't hear")?;
-        writeln!(input, "{word} {at}").context("the oracle has ended before its time")
-    }
-
-    /// Waits for its judgement.
-    fn finish(mut self) -> Result<Report> {
-        self.tell("finish", now())?;
-        let mut last = String::new();
-        for line in self.out.by_ref().lines() {
-            last = line?;
-        }
-        let status = self.process.wait()?;
-        if !status.success() {
-            bail!("the oracle ended with {status}");
-        }
-        serde_json::from_str(&last).with_context(|| format!("the oracle's last line is no report: {last}"))
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        // Both fail only where it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 fn print(options: &Options, injected: &Injected, report: &Report) {
@@ -224,8 +166,13 @@ fn print(options: &Options, injected: &Injected, report: &Report) {
     }
     println!("took              {:.1} s", injected.took.as_secs_f64());
     println!("violations        {}", report.violations.len());
+    print_violations(&report.violations);
+}
+
+/// Some of each name, and how many more there are.
+pub(crate) fn print_violations(violations: &[Violation]) {
     let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
-    for violation in &report.violations {
+    for violation in violations {
         let count = shown.entry(&violation.name).or_default();
         *count += 1;
         if *count <= SHOWN {

@@ -4,13 +4,14 @@
 //! PostgreSQL it kills the database, too. The *oracle* loads the server, writes down everything that is acknowledged to it,
 //! with fsync, and judges in the end. The *server* knows of neither. `docs/reliability.md` says what is checked.
 
-mod dice;
-mod killer;
-mod options;
+pub(crate) mod dice;
+pub(crate) mod judge;
+pub(crate) mod killer;
+pub(crate) mod options;
 pub(crate) mod oracle;
 mod plan;
-mod rig;
-mod sqlite;
+pub(crate) mod rig;
+pub(crate) mod sqlite;
 
 use anyhow::{Result, bail};
 use options::{Engine, Options};

@@ -139,7 +139,7 @@ fn read_between(text: &str) -> Result<(Duration, Duration)> {
 }
 
 /// A seed that nobody chose: short, so that it is easily typed again.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Dice::new(u64::try_from(now.as_nanos() % u128::from(u64::MAX)).unwrap_or(0), "seed", 0)
         .between(1, 999_999)

@@ -13,6 +13,8 @@ pub(crate) const REQUEST: &str = "request";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     seed: u64,
+    /// The lease of every task, where it is not the usual one.
+    pub(crate) lease_ms: Option<u64>,
 }
 
 /// What the client does with a task beside submitting and following it.
@@ -74,6 +76,8 @@ pub(crate) struct Scripted {
     pub(crate) again: bool,
     /// Tries that it has.
     pub(crate) max_tries: u32,
+    /// Its lease, where it is not the usual one.
+    pub(crate) lease_ms: Option<u64>,
 }
 
 /// The types that a follower of steps asks for.
@@ -81,7 +85,7 @@ pub(crate) const STEP_TYPES: &str = "step.*";
 
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed }
+        Self { seed, lease_ms: None }
     }
 
     /// The beginning of every key, so that no task of another seed is taken for ours.
@@ -144,6 +148,7 @@ impl Plan {
             twins: dice.one_in(8),
             again: dice.one_in(4),
             max_tries: if course == Course::Dead { 2 } else { 3 },
+            lease_ms: self.lease_ms,
         }
     }
 }
@@ -166,16 +171,24 @@ impl Scripted {
             let host = format!("127.0.0.1:{effects_port}");
             let url = format!("http://{host}/effect/{}/{delay_ms}", self.n);
             let profile = json!({ "hosts": [host] });
-            let request = json!({
+            let mut request = json!({
                 "kind": "http", "key": self.key, "input": { "method": "PUT", "url": url },
                 "policy": { "profile": profile }
             });
+            self.lease(&mut request);
             return request.to_string();
         }
         let retry = json!({ "max_tries": self.max_tries, "initial_ms": 50, "max_ms": 200 });
-        let request =
+        let mut request =
             json!({ "kind": "mock", "key": self.key, "input": input, "policy": { "retry": retry } });
+        self.lease(&mut request);
         request.to_string()
+    }
+
+    fn lease(&self, request: &mut Value) {
+        if let Some(ms) = self.lease_ms {
+            request["policy"]["lease_ms"] = json!(ms);
+        }
     }
 
     /// What it ends with where it completes. A task that waits gives what it was sent.

@@ -3,11 +3,13 @@
 use super::oracle::address;
 use crate::process::{cargo, root, succeed};
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,12 +20,25 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// What is put round a process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Around {
+    /// What the shell's `ulimit` is told before the process starts.
+    pub(crate) ulimit: Option<String>,
+    /// Variables beyond the usual ones.
+    pub(crate) env: Vec<(&'static str, OsString)>,
+    /// Arguments beyond the usual ones.
+    pub(crate) args: Vec<&'static str>,
+}
+
 /// What a server is started with.
+#[derive(Clone)]
 pub(crate) struct Rig {
     binary: PathBuf,
     /// Its data folder.
     pub(crate) data: PathBuf,
-    log: PathBuf,
+    /// Where it writes its log.
+    pub(crate) log: PathBuf,
     home: PathBuf,
     database_url: Option<String>,
 }
@@ -47,28 +62,61 @@ impl Rig {
 
     /// Starts a server. It stops by itself when its input closes, so that none outlives us.
     pub(crate) fn start(&self) -> Result<Running> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["serve", "--with-parent", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&self.data)
-            .env("HOME", &self.home)
-            .env("XDG_STATE_HOME", &self.home)
-            .current_dir(&self.home)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        self.start_in(&Around::default())
+    }
+
+    /// The same in surroundings of one's own.
+    pub(crate) fn start_in(&self, around: &Around) -> Result<Running> {
+        let mut command = self.command(around);
+        command.args(["serve", "--with-parent", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
         if let Some(url) = &self.database_url {
             command.args(["--database-url", url]);
         }
-        let process = command.spawn().context("the server could not be started")?;
+        self.spawn(command.args(&around.args))
+    }
+
+    /// Starts a worker for the server of the data folder, as it listens now.
+    pub(crate) fn start_worker(&self, name: &str) -> Result<Running> {
+        let mut command = self.command(&Around::default());
+        command
+            .args(["worker", "--slots", "16", "--name", name])
+            .env("EVERLOOP_URL", format!("http://{}", address(&self.data)?))
+            .env("EVERLOOP_API_KEY_FILE", self.data.join("api-key"));
+        self.spawn(&mut command)
+    }
+
+    fn command(&self, around: &Around) -> Command {
+        let mut command = match &around.ulimit {
+            None => Command::new(&self.binary),
+            Some(limit) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]).arg(&self.binary);
+                command
+            }
+        };
+        command
+            .env("HOME", &self.home)
+            .env("XDG_STATE_HOME", &self.home)
+            .envs(around.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.home);
+        command
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<Running> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let process = command
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("the program could not be started")?;
         Ok(Running { process, since: Instant::now() })
     }
 
     /// Waits until it answers that it is ready.
     pub(crate) fn wait_until_ready(&self, running: &mut Running) -> Result<()> {
         let start = Instant::now();
-        while !self.is_ready(running.process.id()) {
+        while !self.is_ready(running) {
             if let Some(status) = running.process.try_wait()? {
                 bail!("the server ended with {status} instead of starting\n{}", self.log_tail());
             }
@@ -80,10 +128,11 @@ impl Rig {
         Ok(())
     }
 
-    fn is_ready(&self, pid: u32) -> bool {
+    /// Whether it answers that it is ready.
+    pub(crate) fn is_ready(&self, running: &Running) -> bool {
         let file = std::fs::read_to_string(self.data.join("server.json")).unwrap_or_default();
         let told: serde_json::Value = serde_json::from_str(&file).unwrap_or_default();
-        told["pid"] == pid && self.ready_answer().unwrap_or(false)
+        told["pid"] == running.id() && self.ready_answer().unwrap_or(false)
     }
 
     fn ready_answer(&self) -> Result<bool> {
@@ -100,7 +149,8 @@ impl Rig {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn log_tail(&self) -> String {
+    /// The end of it.
+    pub(crate) fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
@@ -119,8 +169,29 @@ impl Running {
         self.since.elapsed()
     }
 
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        rustix::process::kill_process(pid.context("the process has no id")?, signal)?;
+        Ok(())
+    }
+
+    /// How it ended; none while it runs.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.process.try_wait()?)
+    }
+
     /// Kills it at once, from outside: nothing of it gets to say a word. Fails if it had ended by itself before.
     pub(crate) fn kill(mut self) -> Result<()> {
+        self.kill_now()
+    }
+
+    /// The same of one that is replaced by another.
+    pub(crate) fn kill_now(&mut self) -> Result<()> {
         if let Some(status) = self.process.try_wait()? {
             bail!("the server ended by itself with {status}");
         }

@@ -1,6 +1,6 @@
 //! Whether a SQLite file is whole.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -36,6 +36,14 @@ pub(crate) fn lose_log(data: &Path) -> Result<()> {
             std::fs::remove_file(path)?;
         }
     }
+    Ok(())
+}
+
+/// Moves the log into the file.
+pub(crate) fn empty_log(data: &Path) -> Result<()> {
+    let connection = Connection::open(data.join(FILE))?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    ensure!(busy == 0, "somebody has the database of {}", data.display());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ mod door;
 mod effects;
 mod evidence;
 mod follow;
-mod http;
+pub(crate) mod http;
 mod ledger;
 mod sse;
 
@@ -36,18 +36,26 @@ const EVIDENCE: Duration = Duration::from_secs(600);
 /// How often it is looked whether they have ended.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The beginning of the keys of tasks that others submit beside the oracle. It does not judge them.
+pub(crate) const BESIDE: &str = "beside-";
+
 /// What the oracle is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) seed: u64,
     /// Tasks that are kept in flight.
     pub(crate) clients: u64,
+    /// The lease of every task, where it is not the usual one.
+    pub(crate) lease_ms: Option<u64>,
     /// The data folder of the server.
     pub(crate) data: PathBuf,
     /// Where the ledger is made.
     pub(crate) ledger: PathBuf,
     /// How long a task that was cut off may stand still after a restart.
     pub(crate) stand_still_ms: u64,
+    /// Whether an effect after the record of its step is a violation. It is none where the clocks differ, or where a worker
+    /// that was frozen may let out what it was about to do.
+    pub(crate) effects_end_with_record: bool,
 }
 
 /// What the oracle has found.
@@ -67,7 +75,8 @@ pub(crate) fn run(args: &[std::ffi::OsString]) -> Result<()> {
     let orders: Orders = serde_json::from_str(orders.to_str().context("the orders are not UTF-8")?)?;
     let ledger = Ledger::make(&orders.ledger)?;
     let door = Arc::new(Door::new(&orders.data, ledger)?);
-    let plan = Plan::new(orders.seed);
+    let mut plan = Plan::new(orders.seed);
+    plan.lease_ms = orders.lease_ms;
     let clients: Vec<_> = (0..orders.clients)
         .map(|first| {
             let (door, step) = (door.clone(), orders.clients);
@@ -82,7 +91,14 @@ pub(crate) fn run(args: &[std::ffi::OsString]) -> Result<()> {
     let evidence = evidence::gather(&door).context("the server does not show what it has")?;
     let (retries, reconnects) =
         (door.retries.load(Ordering::Relaxed), door.reconnects.load(Ordering::Relaxed));
-    let entries = ledger::read(&orders.ledger)?;
+    let mut entries = ledger::read(&orders.ledger)?;
+    if !orders.effects_end_with_record {
+        for entry in &mut entries {
+            if let Entry::Effect { at, .. } = entry {
+                *at = i64::MIN;
+            }
+        }
+    }
     let (figures, violations) = check::check(plan, &entries, &evidence, orders.stand_still_ms);
     println!("{}", serde_json::to_string(&Report { figures, violations, retries, reconnects })?);
     Ok(())

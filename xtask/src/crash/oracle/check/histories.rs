@@ -1,6 +1,7 @@
 //! Every task is one of the plan's, has ended, and its history and receipt verify with the published keys alone.
 
 use super::{Case, Findings};
+use crate::crash::oracle::BESIDE;
 use crate::crash::oracle::client::View;
 use crate::crash::oracle::evidence::{Evidence, History};
 use crate::crash::plan::Plan;
@@ -20,7 +21,8 @@ pub(super) fn check<'a>(
         findings.violation("keys-unreadable", error.to_string());
     }
     let mut cases = BTreeMap::new();
-    for view in &evidence.tasks {
+    let beside = |view: &&View| view.key.as_deref().is_some_and(|key| key.starts_with(BESIDE));
+    for view in evidence.tasks.iter().filter(|view| !beside(view)) {
         let Some(n) = view.key.as_deref().and_then(|key| plan.number(key)) else {
             findings
                 .violation("task-unknown", format!("{} was never submitted (key {:?})", view.id, view.key));
