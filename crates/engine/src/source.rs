@@ -136,11 +136,16 @@ impl EngineSource {
             return Ok(assigned.collect());
         }
         let read = move |store: &dyn ReadStore| {
-            let assigned = claimed.iter().map(|claim| match &claim.input {
-                Some(input) if claim.fresh => Ok(assignment(claim, input.clone(), Vec::new())),
-                Some(_) | None => {
-                    replay(store, claim).map(|(input, journal)| assignment(claim, input, journal))
-                }
+            let assigned = claimed.iter().filter_map(|claim| match &claim.input {
+                Some(input) if claim.fresh => Some(Ok(assignment(claim, input.clone(), Vec::new()))),
+                Some(_) | None => match replay(store, claim) {
+                    // It must not keep others from their work. Its lease runs out, and after some of those it is poisoned.
+                    Err(StoreError::Corrupt { what }) => {
+                        tracing::error!(task = %claim.task.id, what, "a task is damaged: no worker gets it");
+                        None
+                    }
+                    read => Some(read.map(|(input, journal)| assignment(claim, input, journal))),
+                },
             });
             assigned.collect::<Result<Vec<_>, _>>()
         };

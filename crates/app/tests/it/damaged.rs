@@ -1,6 +1,6 @@
 //! A history that was altered on the disk is refused by name, by every read of it, and nobody else's is.
 
-use crate::harness::Place;
+use crate::harness::{Place, eventually};
 use std::path::Path;
 
 /// Changes a letter of every occurrence in the database file, and says in how many.
@@ -26,6 +26,11 @@ fn an_altered_history_is_refused_by_every_read_of_it() {
         task
     };
     let (hit, spared) = (start("trusted words"), start("other words"));
+    let waits = r#"{"wait_for_input":"go","result":"trusted words"}"#;
+    let waiting = place.run(&["task", "start", "mock", "--input", waits]).ok();
+    eventually("the wait", || {
+        (place.run(&["task", "get", &waiting, "--json"]).json()["state"] == "waiting").then_some(())
+    });
     server.stop();
     // A start moves the log of the one before into the file.
     place.server(&[]).stop();
@@ -37,5 +42,11 @@ fn an_altered_history_is_refused_by_every_read_of_it() {
         assert!(!said.out.contains("Frusted"), "{read}: {said:?}");
         place.run(&["task", read, &spared]).ok();
     }
+    // No worker gets a damaged task, and that keeps none of them from the others.
+    place.run(&["task", "input", &waiting, "go", "5"]).ok();
+    eventually("the claim", || {
+        place.log("dev").contains(&format!("no worker gets it task={waiting}")).then_some(())
+    });
+    start("later words");
     server.stop();
 }
