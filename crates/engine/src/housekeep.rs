@@ -155,10 +155,12 @@ impl Housekeeper {
         let ran = JobRow { name: ROUND.to_owned(), ran_at: began, upto: None };
         let silent_since = began.minus(limits::WORKER_FORGOTTEN);
         let workers = self.reads.read(|store| store.workers()).await?;
-        let forgotten = workers.iter().filter(|worker| worker.last_heartbeat_at < silent_since);
-        let forgotten = forgotten.map(|worker| Row::WorkerDelete(worker.id));
-        let rows = forgotten.chain([Row::KeysSweep { deleted_before }, Row::JobPut(ran)]);
-        self.write(Op::Rows(rows.collect())).await
+        let silent = workers.iter().filter(|worker| worker.last_heartbeat_at < silent_since);
+        let silent: Vec<_> = silent.map(|worker| worker.id).collect();
+        if !silent.is_empty() {
+            self.write(Op::Forget { workers: silent }).await?;
+        }
+        self.write(Op::Rows(vec![Row::KeysSweep { deleted_before }, Row::JobPut(ran)])).await
     }
 
     async fn write(&self, op: Op) -> Result<(), StoreError> {

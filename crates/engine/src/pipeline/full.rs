@@ -29,6 +29,7 @@ impl Op {
             | Self::Delete { .. }
             | Self::Fold { .. }
             | Self::Trim { .. }
+            | Self::Forget { .. }
             | Self::Claim { .. }
             | Self::Renew { .. }
             | Self::Barrier => true,

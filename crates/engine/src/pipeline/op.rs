@@ -218,6 +218,11 @@ pub enum Op {
         /// The worker.
         worker: WorkerId,
     },
+    /// Workers that seem to have been silent for long are not listed any more, unless they live all the same.
+    Forget {
+        /// Which ones.
+        workers: Vec<WorkerId>,
+    },
     /// A finished task goes, with its whole stream; its keys answer that it is gone for a while.
     Delete {
         /// Whose it is.

@@ -12,6 +12,7 @@ use everloop_types::error::Refusal;
 use everloop_types::event::{EventBody, LostReason};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::lease::LeaseToken;
+use everloop_types::limits;
 use everloop_types::state::State;
 use everloop_types::worker::Worker;
 use everloop_worker::source::AttemptEnd;
@@ -191,6 +192,19 @@ impl Pipeline {
                     ..member.worker.clone()
                 };
                 batch.rows.push(Row::WorkerPut(worker));
+                Ok(Outcome::Ready(Answer::Done))
+            }
+            Op::Forget { workers } => {
+                let now = self.parts.clock.monotonic();
+                // The wall clock may have jumped: of those that are here another clock tells.
+                let lives = |worker: &WorkerId| {
+                    self.dispatcher.members.get(worker).is_some_and(|member| {
+                        member.standing.is_some()
+                            || now.saturating_sub(member.heard) < limits::WORKER_FORGOTTEN
+                    })
+                };
+                let gone = workers.iter().filter(|worker| !lives(worker));
+                batch.rows.extend(gone.map(|worker| Row::WorkerDelete(*worker)));
                 Ok(Outcome::Ready(Answer::Done))
             }
             Op::Delete { tenant, task, actor, reason } => {

@@ -65,6 +65,7 @@ impl Pipeline {
                 | Op::Claim { .. }
                 | Op::Renew { .. }
                 | Op::Heard { .. }
+                | Op::Forget { .. }
                 | Op::Rows(_)
                 | Op::Barrier => {}
             }

@@ -275,3 +275,16 @@ async fn a_value_that_is_too_large_for_an_event_becomes_a_blob() {
     }
     assert_eq!(h.kinds(task).len(), 4);
 }
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_makes_no_living_worker_forgotten() {
+    let h = Harness::new();
+    h.worker(1).await;
+    let first = h.engine.now();
+    h.until("the first round ends", || h.ran_at() == Some(first)).await;
+    let later = first.plus(DAY * 3);
+    h.clock.set_wall(later);
+    h.pass(Duration::ZERO).await;
+    h.until("a round ends", || h.ran_at() == Some(later)).await;
+    assert_eq!(h.engine.read(|store| store.workers()).await.unwrap().len(), 1);
+}
