@@ -160,6 +160,7 @@ impl Control {
                     let page = store.events(tenant, stream, at, want)?;
                     let full = page.len() == want;
                     looked += page.len();
+                    let read_to = page.last().map_or(at, |event| event.seq);
                     for event in page {
                         if items.len() == limit {
                             break;
@@ -170,8 +171,8 @@ impl Control {
                         }
                     }
                     if !full {
-                        if at < row.head.seq {
-                            lacks(store, tenant, id, at + 1)?;
+                        if read_to < row.head.seq {
+                            lacks(store, tenant, id, read_to + 1)?;
                         }
                         break;
                     }

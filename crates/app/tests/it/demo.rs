@@ -28,3 +28,14 @@ fn the_demo_shows_all_it_promises_and_leaves_nothing_behind() {
         .collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }
+
+#[test]
+fn the_demo_takes_at_most_two_hundred_of_many_files() {
+    let place = Place::new();
+    for number in 0..250 {
+        std::fs::write(place.here().join(format!("{number}.txt")), format!("file {number}\n")).unwrap();
+    }
+    let said = place.run(&["demo", "--seed", "12"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("201 steps") && said.out.contains("each acted once"), "{said:?}");
+}

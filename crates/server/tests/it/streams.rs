@@ -101,6 +101,12 @@ async fn a_filtered_stream_has_exactly_what_matches_and_the_last_number() {
     let page = server.get(&format!("{path}?types=step.completed")).await.expect(200);
     assert_eq!(page["items"].as_array().unwrap().len(), 2);
     assert_eq!(page["next_after"], last);
+    // A page that is full before the stream ends is no sign of missing events, and the next one goes on behind it.
+    let first = server.get(&format!("{path}?types=step.completed&limit=1")).await.expect(200);
+    let after = first["items"][0]["seq"].as_u64().unwrap();
+    assert_eq!((&first["next_after"], after < last), (&json!(after), true));
+    let second = server.get(&format!("{path}?types=step.completed&limit=1&after={after}")).await.expect(200);
+    assert_eq!(second["items"][0], page["items"][1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
