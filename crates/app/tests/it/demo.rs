@@ -1,4 +1,5 @@
 //! `everloop demo`, whole.
+#![expect(clippy::disallowed_methods, reason = "the test makes the files that the demo reads")]
 
 use crate::harness::Place;
 
