@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// Where the next page begins: pass it as `?cursor=`. Absent on the last page.
+    /// Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+    /// asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-    /// How many there are in all, counted to 10,000: that many may be more.
+    /// How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }

@@ -92,7 +92,8 @@ impl Control {
                 let mut tasks: Vec<TaskId> = Vec::new();
                 while expect.is_some() && tasks.len() < AT_ONCE {
                     let after = tasks.last().copied();
-                    let page = store.tasks(tenant, &filter, Order::Oldest, after, limits::PAGE_ITEMS)?;
+                    let page =
+                        store.tasks(tenant, &filter, Order::Oldest, after.into(), limits::PAGE_ITEMS)?;
                     let full = page.len() == limits::PAGE_ITEMS;
                     tasks.extend(page.into_iter().map(|row| row.task.id));
                     if !full {

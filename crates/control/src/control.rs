@@ -41,6 +41,8 @@ pub struct Options {
     pub key_hashes: Vec<[u8; 32]>,
     /// Kinds that only callers with a key may submit, with the reason.
     pub guarded_kinds: BTreeSet<String>,
+    /// Tasks that are looked at for one page of a list whose conditions no index answers.
+    pub looked_at: u32,
     /// Which engine keeps the data: `sqlite`, `postgres`, `memory`.
     pub store: String,
     /// Version of the program.
@@ -53,6 +55,7 @@ impl Default for Options {
             mode: Mode::Dev,
             key_hashes: Vec::new(),
             guarded_kinds: BTreeSet::from(["shell".to_owned()]),
+            looked_at: everloop_types::limits::LOOKED_AT_ITEMS,
             store: "memory".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -74,7 +74,7 @@ impl Control {
                 let mut items = Vec::new();
                 let mut looked = 0;
                 loop {
-                    let page = store.tasks(tenant, &filter, Order::Oldest, after, 100)?;
+                    let page = store.tasks(tenant, &filter, Order::Oldest, after.into(), 100)?;
                     let full = page.len() == 100;
                     for row in page {
                         after = Some(row.task.id);

@@ -4,10 +4,11 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::cursor;
 use crate::tasks::Shown;
-use everloop_store::port::{Order, TaskFilter};
+use everloop_store::port::{Order, Part, TaskFilter};
 use everloop_types::error::Refusal;
 use everloop_types::id::TaskId;
 use everloop_types::limits;
+use everloop_types::state::State;
 
 /// A page of tasks.
 #[derive(Clone, Debug)]
@@ -16,8 +17,8 @@ pub struct TaskPage {
     pub items: Vec<Shown>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
-    /// How many there are, counted to 10,000.
-    pub total: u64,
+    /// How many there are, counted to 10,000; none where too many would have to be looked at.
+    pub total: Option<u64>,
 }
 
 /// Which page.
@@ -58,20 +59,31 @@ impl Control {
         let limit = paging.limit()?;
         let list = format!("{filter:?} {order:?}");
         let after = paging.cursor.map(|cursor| cursor::read(&list, &cursor)).transpose()?;
-        let tenant = caller.tenant;
-        let (mut rows, total) = self
+        let (tenant, looked_at) = (caller.tenant, self.options().looked_at);
+        let (mut rows, upto, total) = self
             .engine()
             .read(move |store| {
-                let rows = store.tasks(tenant, &filter, order, after, limit + 1)?;
-                Ok((rows, store.tasks_count(tenant, &filter, limits::COUNTED_ITEMS)?))
+                let open = filter.is_open();
+                let far = |after| {
+                    if open { store.task_behind(tenant, order, after, looked_at) } else { Ok(None) }
+                };
+                let part = Part { after, upto: far(after)? };
+                let rows = store.tasks(tenant, &filter, order, part, limit + 1)?;
+                let total = match far(None)? {
+                    Some(_) => None,
+                    None => Some(store.tasks_count(tenant, &filter, limits::COUNTED_ITEMS)?),
+                };
+                Ok((rows, part.upto, total))
             })
             .await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last: Option<TaskId> = rows.last().map(|row| row.task.id);
+        // A page that is not full may have ended where enough was looked at.
+        let next = if more { last } else { upto };
         Ok(TaskPage {
             items: rows.into_iter().map(Shown::row).collect(),
-            next_cursor: last.filter(|_| more).map(|last| cursor::write(&list, last)),
+            next_cursor: next.map(|next| cursor::write(&list, next)),
             total,
         })
     }
@@ -96,7 +108,7 @@ impl Control {
         filter: TaskFilter,
         paging: Paging,
     ) -> Result<TaskPage, Refusal> {
-        let filter = TaskFilter { dead_letters: true, ..filter };
+        let filter = TaskFilter { states: vec![State::Failed], ..filter };
         self.list(caller, filter, Order::Newest, paging).await
     }
 }

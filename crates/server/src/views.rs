@@ -39,7 +39,7 @@ pub(crate) fn tasks(page: TaskPage) -> Page<TaskView> {
     Page {
         items: page.items.into_iter().map(task).collect(),
         next_cursor: page.next_cursor,
-        total: Some(page.total),
+        total: page.total,
     }
 }
 

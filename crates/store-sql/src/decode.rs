@@ -1,5 +1,6 @@
 //! How columns become records. Each function names the columns that it reads, in order.
 
+use crate::tally::Counted;
 use crate::value::{Row, array, array_opt, corrupt, number, time};
 use everloop_journal::digest;
 use everloop_store::error::StoreError;
@@ -241,6 +242,16 @@ pub(crate) fn tenant_row(row: &dyn Row) -> Decoded<TenantRow> {
 /// kid, public, created_at
 pub(crate) fn signing_key_row(row: &dyn Row) -> Decoded<SigningKeyRow> {
     Ok(SigningKeyRow { kid: row.text(0)?.to_owned(), public: array(row, 1)?, created_at: time(row, 2)? })
+}
+
+/// What a task counts for, in four columns.
+pub(crate) fn counted(row: &dyn Row, first: usize) -> Decoded<Counted> {
+    Ok(Counted {
+        queue: row.text(first)?.to_owned(),
+        state: row.int(first + 1)?,
+        running_us: row.int(first + 2)?,
+        event_bytes: row.int(first + 3)?,
+    })
 }
 
 /// The state with this code.

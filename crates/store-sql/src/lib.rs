@@ -20,6 +20,7 @@ mod postgres;
 mod read;
 mod sqlite;
 mod statement;
+mod tally;
 mod value;
 
 pub use open::{

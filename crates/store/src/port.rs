@@ -8,6 +8,7 @@ use crate::rows::{
 use crate::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
 use everloop_types::event::{Event, Head};
 use everloop_types::id::{SessionId, TaskId, TenantId, WorkerId};
+use everloop_types::names::DEFAULT_QUEUE;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
 use everloop_types::time::Timestamp;
@@ -66,8 +67,90 @@ pub struct TaskFilter {
     pub text: Option<String>,
     /// Created by this actor.
     pub created_by: Option<String>,
-    /// Failed, and would be redriven: state `failed`, newest failure first is not promised.
-    pub dead_letters: bool,
+}
+
+/// What a list goes by: the condition that an index answers. The others are checked task by task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goes {
+    /// Children of one task.
+    ByParent,
+    /// Tasks of one session.
+    BySession,
+    /// Tasks in these states.
+    ByStates,
+    /// Tasks of these kinds.
+    ByKinds,
+    /// Tasks of one queue that is not the default one.
+    ByQueue,
+    /// Tasks of one priority that is not the default one.
+    ByPriority,
+    /// Every task.
+    ByAll,
+}
+
+impl TaskFilter {
+    /// What the list goes by: what is likely to be rarest.
+    pub fn goes(&self) -> Goes {
+        if self.parent.is_some() {
+            Goes::ByParent
+        } else if self.session.is_some() {
+            Goes::BySession
+        } else if self.is_live() {
+            Goes::ByStates
+        } else if !self.kinds.is_empty() {
+            Goes::ByKinds
+        } else if self.queue.as_ref().is_some_and(|queue| queue != DEFAULT_QUEUE) {
+            Goes::ByQueue
+        } else if self.priority.is_some_and(|priority| priority != 0) {
+            Goes::ByPriority
+        } else if !self.states.is_empty() {
+            Goes::ByStates
+        } else {
+            Goes::ByAll
+        }
+    }
+
+    /// Whether it asks for tasks that have not ended, and for no others.
+    pub fn is_live(&self) -> bool {
+        !self.states.is_empty() && self.states.iter().all(|state| !state.is_terminal())
+    }
+
+    /// Whether any number of tasks may have to be looked at to find one that matches: what has ended, with conditions that no
+    /// index answers.
+    pub fn is_open(&self) -> bool {
+        let own = match self.goes() {
+            Goes::ByParent | Goes::BySession => return false,
+            Goes::ByStates if self.is_live() => return false,
+            Goes::ByAll => 0,
+            Goes::ByStates | Goes::ByKinds | Goes::ByQueue | Goes::ByPriority => 1,
+        };
+        let given = [
+            !self.states.is_empty(),
+            !self.kinds.is_empty(),
+            self.queue.is_some(),
+            self.priority.is_some(),
+            !self.labels.is_empty(),
+            self.key_prefix.is_some(),
+            self.text.is_some(),
+            self.created_by.is_some(),
+        ];
+        given.into_iter().filter(|given| *given).count() > own
+    }
+}
+
+/// A part of a list, in its order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// It begins behind this task, which need not match.
+    pub after: Option<TaskId>,
+    /// It ends with this task, which need not match.
+    pub upto: Option<TaskId>,
+}
+
+impl From<Option<TaskId>> for Part {
+    fn from(after: Option<TaskId>) -> Self {
+        Self { after, upto: None }
+    }
 }
 
 /// The order of a list of tasks: by id, which is by time of submission.
@@ -92,7 +175,7 @@ pub trait TaskRead {
     /// # Errors
     /// If the database can't be read.
     fn key(&self, hash: &KeyHash) -> Read<Option<KeyRow>>;
-    /// A page of tasks after (in the order) the given one.
+    /// The first tasks of a part of a list.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -101,9 +184,20 @@ pub trait TaskRead {
         tenant: TenantId,
         filter: &TaskFilter,
         order: Order,
-        after: Option<TaskId>,
+        part: Part,
         limit: usize,
     ) -> Read<Vec<TaskRow>>;
+    /// The task that many places behind another one in the list of all; none if there are not so many.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn task_behind(
+        &self,
+        tenant: TenantId,
+        order: Order,
+        after: Option<TaskId>,
+        places: u32,
+    ) -> Read<Option<TaskId>>;
     /// How many tasks the filter matches, counted no further than `cap`.
     ///
     /// # Errors

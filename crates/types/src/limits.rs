@@ -28,6 +28,8 @@ pub const BATCH_TASKS: usize = 1_000;
 pub const PAGE_ITEMS: usize = 200;
 /// Items of a list that are counted for its `total`.
 pub const COUNTED_ITEMS: u64 = 10_000;
+/// Tasks that are looked at for one page of a list whose conditions no index answers.
+pub const LOOKED_AT_ITEMS: u32 = 20_000;
 /// Events on one page read from a stream.
 pub const PAGE_EVENTS: usize = 1_000;
 /// Characters of a key.

@@ -3,7 +3,9 @@
 use crate::limits;
 
 /// The queues that always exist, in the order in which a worker tries them by default.
-pub const QUEUES: [&str; 3] = ["high", "default", "low"];
+pub const QUEUES: [&str; 3] = ["high", DEFAULT_QUEUE, "low"];
+/// The queue of tasks that name none.
+pub const DEFAULT_QUEUE: &str = "default";
 
 /// Whether a text names a queue, a kind or a capability: `[a-z0-9][a-z0-9._-]{0,63}`.
 pub fn is_name(text: &str) -> bool {

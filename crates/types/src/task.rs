@@ -19,7 +19,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 fn default_queue() -> String {
-    "default".to_owned()
+    crate::names::DEFAULT_QUEUE.to_owned()
 }
 
 /// What a caller asked for: the data of `task.submitted`.

@@ -3,7 +3,7 @@
 use super::read::{self, Item, name_of};
 use super::{ArchiveError, Begin, Manifest, damaged};
 use everloop_journal::chain;
-use everloop_store::port::{Blob, Order, ReadStore, TaskFilter, WriteStore};
+use everloop_store::port::{Blob, Order, Part, ReadStore, TaskFilter, WriteStore};
 use everloop_store::rows::{Installation, JobRow, LeaseRow};
 use everloop_store::work::{Row, StreamWrite, TaskWrite, WriteSet};
 use everloop_types::event::Event;
@@ -72,7 +72,7 @@ fn is_empty(store: &dyn ReadStore) -> Result<(), ArchiveError> {
         return Err(ArchiveError::NotEmpty("an earlier restore into it was cut short".to_owned()));
     }
     for tenant in store.tenants()? {
-        let tasks = store.tasks(tenant.id, &TaskFilter::default(), Order::Oldest, None, 1)?;
+        let tasks = store.tasks(tenant.id, &TaskFilter::default(), Order::Oldest, Part::default(), 1)?;
         if !tasks.is_empty() || store.audit_segment(tenant.id)?.is_some() {
             return Err(ArchiveError::NotEmpty(format!("tenant {} has tasks, or had some", tenant.name)));
         }

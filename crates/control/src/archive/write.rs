@@ -65,7 +65,7 @@ fn streams(
 ) -> Result<(), ArchiveError> {
     let mut after: Option<TaskId> = None;
     loop {
-        let page = snapshot.tasks(tenant, &TaskFilter::default(), Order::Oldest, after, TASKS)?;
+        let page = snapshot.tasks(tenant, &TaskFilter::default(), Order::Oldest, after.into(), TASKS)?;
         let Some(last) = page.last() else { break };
         after = Some(last.task.id);
         for row in page {

@@ -110,7 +110,6 @@ pub(super) fn filter(query: &mut Query) -> TaskFilter {
         key_prefix: query.text("key_prefix"),
         text: query.text("q"),
         created_by: query.text("created_by"),
-        dead_letters: false,
     }
 }
 

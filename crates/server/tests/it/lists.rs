@@ -1,6 +1,7 @@
 //! Lists: filters, order, pages.
 
-use crate::harness::Server;
+use crate::harness::{Server, options as options_of_server};
+use everloop_control::Options as ControlOptions;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -50,6 +51,39 @@ async fn pages_together_are_the_whole_list_once() {
     assert!(page["items"][0].get("input").is_none());
     let other = server.get(&format!("/api/v1/tasks?limit=1&queue=low&cursor={cursor}")).await;
     assert_eq!(other.problem(400, "invalid_request")["errors"][0]["field"], "cursor");
+}
+
+/// However many tasks have ended, a page takes bounded time: it stops where enough were looked at, and says where to go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_ends_where_enough_tasks_were_looked_at() {
+    let options = ControlOptions { looked_at: 20, ..ControlOptions::default() };
+    let server = Server::start_with(options_of_server(), options, false).await;
+    let tasks: Vec<Value> =
+        (0..50).map(|i| json!({"kind": "mock", "key": format!("k{i}"), "title": format!("T{i}")})).collect();
+    server.post("/api/v1/tasks/batch", &json!({"tasks": tasks})).await.expect(200);
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = server.get(&format!("/api/v1/tasks?q=t7&order=oldest{cursor}")).await.expect(200);
+        assert!(page.get("total").is_none(), "{page}");
+        pages.push(page["items"].as_array().unwrap().len());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [1, 0, 0]);
+    for query in
+        ["key_prefix=k4", "key_prefix=k4&order=oldest", "key_prefix=k4&limit=3", "key_prefix=k4&limit=11"]
+    {
+        let found = all(&server, query).await;
+        assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (11, 11), "{query}");
+    }
+    // Live tasks, and what one index answers, are listed without such an end.
+    for (query, total) in [("state=queued&q=t4", 11), ("kind=mock", 50), ("", 50), ("priority=3", 0)] {
+        let page = server.get(&format!("/api/v1/tasks?{query}&limit=100")).await.expect(200);
+        assert_eq!((&page["total"], page.get("next_cursor")), (&json!(total), None), "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ DROP FUNCTION event_guard;
 DROP TABLE event_removal;
 DROP TABLE anchor;
 DROP TABLE stream;
+DROP TABLE tally;
 DROP TABLE task;
 DROP TABLE signing_key;
 DROP TABLE tenant;

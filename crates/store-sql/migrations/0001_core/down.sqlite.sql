@@ -14,6 +14,7 @@ DROP TABLE event;
 DROP TABLE event_removal;
 DROP TABLE anchor;
 DROP TABLE stream;
+DROP TABLE tally;
 DROP TABLE task;
 DROP TABLE signing_key;
 DROP TABLE tenant;

@@ -53,9 +53,26 @@ CREATE TABLE task (
 );
 
 CREATE INDEX task_live_child ON task (parent, id) WHERE parent IS NOT NULL AND ended IS NULL;
-CREATE INDEX task_failed ON task (tenant, id) WHERE ended = 8;
+-- Lists go by the narrowest of these, in the order of the ids. What most tasks have in common is not indexed.
+CREATE INDEX task_state ON task (tenant, state, id);
+CREATE INDEX task_kind ON task (tenant, kind, id);
+CREATE INDEX task_queue ON task (tenant, queue, id) WHERE queue <> 'default';
+CREATE INDEX task_priority ON task (tenant, priority, id) WHERE priority <> 0;
+CREATE INDEX task_session ON task (tenant, session, id) WHERE session IS NOT NULL;
+CREATE INDEX task_child ON task (parent, id) WHERE parent IS NOT NULL;
 CREATE INDEX task_finished ON task (finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX task_data_subject ON task (tenant, data_subject) WHERE data_subject IS NOT NULL;
+
+-- How many tasks there are, so that nobody has to count them. Kept by every commit.
+CREATE TABLE tally (
+  tenant BYTEA NOT NULL,
+  queue TEXT COLLATE "C" NOT NULL,
+  state BIGINT NOT NULL,
+  tasks BIGINT NOT NULL,
+  running_us BIGINT NOT NULL,
+  event_bytes BIGINT NOT NULL,
+  PRIMARY KEY (tenant, queue, state)
+);
 
 -- Heads of streams that are no task's. `id` is the first half of the SHA-256 of the name.
 CREATE TABLE stream (

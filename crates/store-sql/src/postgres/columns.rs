@@ -2,6 +2,7 @@
 
 use super::session::Param;
 use crate::encode::{self, depends_on, int, stream_key};
+use crate::tally::Change;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{BlobRow, DependencyRow, KeyRow, Lane, LeaseRow, QueueRow};
 use everloop_store::work::{StreamWrite, TaskWrite};
@@ -106,6 +107,17 @@ pub(super) fn keys<'a>(rows: &[&'a KeyRow]) -> Vec<Param<'a>> {
         column(rows, |key| &key.task.0[..]),
         column(rows, |key| &key.request[..]),
         column(rows, |key| key.deleted_at.map(|at| at.as_micros())),
+    ]
+}
+
+pub(super) fn tally<'a>(changes: Vec<Change>) -> Vec<Param<'a>> {
+    vec![
+        column(&changes, |change| change.tenant.0.to_vec()),
+        column(&changes, |change| change.queue.clone()),
+        column(&changes, |change| change.state),
+        column(&changes, |change| change.tasks),
+        column(&changes, |change| change.running_us),
+        column(&changes, |change| change.event_bytes),
     ]
 }
 

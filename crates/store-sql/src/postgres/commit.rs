@@ -6,7 +6,9 @@ use super::error::{classify, ends_connection, is_double, told};
 use super::remove::UNCOUNTED;
 use super::session::{Answer, Call, PostgresRow, Session};
 use super::sql;
+use crate::decode::counted;
 use crate::encode::{int, stream_key};
+use crate::tally::{Counted, Tally};
 use crate::value::{Row as _, array, corrupt};
 use everloop_store::error::StoreError;
 use everloop_store::work::{Committed, Row, StreamWrite, WriteSet};
@@ -21,6 +23,8 @@ const EVENTS: usize = 1 << 20;
 struct Found {
     /// Tenant and head of streams that exist.
     heads: HashMap<[u8; 16], (TenantId, i64)>,
+    /// What tasks that exist have counted for.
+    counted: HashMap<[u8; 16], Counted>,
     /// Streams that exist, maybe as another tenant's.
     streams: HashSet<[u8; 16]>,
     keys: HashSet<[u8; 16]>,
@@ -196,6 +200,9 @@ impl Found {
             match statement {
                 "LOCK_TASKS" | "LOCK_STREAMS" => {
                     self.heads.insert(array(row, 1)?, (TenantId(array(row, 0)?), row.int(2)?));
+                    if statement == "LOCK_TASKS" {
+                        self.counted.insert(array(row, 1)?, counted(row, 3)?);
+                    }
                 }
                 "STREAMS_EXIST" => drop(self.streams.insert(array(row, 0)?)),
                 "KEYS_TAKEN" => drop(self.keys.insert(array(row, 0)?)),
@@ -293,6 +300,16 @@ fn grow<'a>(
             let params = if new { columns::new_streams(&streams) } else { columns::streams(&streams) };
             calls.push(Call::Run(stream, params));
         }
+    }
+    let mut tally = Tally::default();
+    for write in growing() {
+        if let Some(record) = &write.task {
+            tally.written(&record.task, found.counted.get(&record.task.id.0));
+        }
+    }
+    let changes = tally.changes();
+    if !changes.is_empty() {
+        calls.push(Call::Run(&sql::TALLY_ADD, columns::tally(changes)));
     }
     Ok(())
 }

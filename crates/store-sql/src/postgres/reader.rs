@@ -4,7 +4,7 @@ use super::connect::{Purpose, connect};
 use super::session::{PostgresRow, Session};
 use super::sql;
 use crate::open::PostgresOptions;
-use crate::read::{Database, Reader, Take};
+use crate::read::{Database, Dialect, Reader, Take};
 use crate::statement::{Engine, Statement};
 use crate::value::Value;
 use everloop_store::error::StoreError;
@@ -112,7 +112,7 @@ impl SnapshotRead for Reader<Readers> {
 
 impl Database for Pinned {
     const ENGINE: Engine = Engine::Postgres;
-    const FIND: &'static str = Readers::FIND;
+    const DIALECT: Dialect = Dialect::POSTGRES;
     const FEED: &'static Statement = Readers::FEED;
     const LAST_POSITION: &'static Statement = Readers::LAST_POSITION;
 
@@ -124,7 +124,7 @@ impl Database for Pinned {
 
 impl Database for Readers {
     const ENGINE: Engine = Engine::Postgres;
-    const FIND: &'static str = "strpos";
+    const DIALECT: Dialect = Dialect::POSTGRES;
     const FEED: &'static Statement = &sql::FEED;
     const LAST_POSITION: &'static Statement = &sql::LAST_POSITION;
 

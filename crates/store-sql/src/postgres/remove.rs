@@ -14,8 +14,16 @@ pub(super) struct Removals<'a> {
 }
 
 /// Statements that only count what `rows_written` does not.
-pub(super) const UNCOUNTED: &[&str] =
-    &["REMOVAL_OF_TASKS", "REMOVAL_OF_EVENTS", "REMOVAL_END", "ANCHOR_DELETE", "STREAM_PUT", "STREAM_UPDATE"];
+pub(super) const UNCOUNTED: &[&str] = &[
+    "REMOVAL_OF_TASKS",
+    "REMOVAL_OF_EVENTS",
+    "REMOVAL_END",
+    "ANCHOR_DELETE",
+    "STREAM_PUT",
+    "STREAM_UPDATE",
+    "TALLY_ADD",
+    "TALLY_REMOVE",
+];
 
 impl<'a> Removals<'a> {
     pub(super) fn add(&mut self, row: &'a Row) {
@@ -92,6 +100,7 @@ impl<'a> Removals<'a> {
             &sql::TASK_KEYS_MARK,
             vec![column(&going, |(_, task, _)| &task.0[..]), column(&going, |(_, _, at)| *at)],
         );
+        call(&sql::TALLY_REMOVE, ids());
         call(&sql::TASK_DELETE, ids());
         call(&sql::REMOVAL_END, Vec::new());
     }

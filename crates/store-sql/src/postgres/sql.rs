@@ -49,7 +49,7 @@ statements! {
 
     /// Where this transaction's positions begin: its id comes before any event of it.
     POSITION = "SELECT (position_base + pg_current_xact_id()::text::bigint) << 20 FROM installation";
-    LOCK_TASKS = "SELECT t.tenant, t.id, t.head_seq FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id) \
+    LOCK_TASKS = "SELECT t.tenant, t.id, t.head_seq, t.queue, t.state, t.running_us, t.event_bytes FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id) \
         JOIN task AS t ON t.tenant = w.tenant AND t.id = w.id ORDER BY t.tenant, t.id FOR NO KEY UPDATE OF t";
     LOCK_STREAMS = "SELECT s.tenant, s.id, s.head_seq FROM stream AS s WHERE s.id = ANY($1::bytea[]) \
         ORDER BY s.id FOR NO KEY UPDATE";
@@ -103,6 +103,11 @@ statements! {
         AS w(tenant, id, state, priority, kind, queue, created_by, running_us, event_bytes, ended, finished_at, head_seq, \
         head_ts, head_hash, parent, session, key, labels, search, kid, signature, doc) \
         WHERE t.tenant = w.tenant AND t.id = w.id";
+
+    TALLY_ADD = "INSERT INTO tally AS y (tenant, queue, state, tasks, running_us, event_bytes) \
+        SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
+        ON CONFLICT (tenant, queue, state) DO UPDATE SET tasks = y.tasks + excluded.tasks, \
+        running_us = y.running_us + excluded.running_us, event_bytes = y.event_bytes + excluded.event_bytes";
 
     LANE_INSERT = "INSERT INTO lane (id, queue, kind, kind_version, requires) \
         SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[]) AS w ORDER BY 1 \
@@ -172,6 +177,12 @@ statements! {
     TASK_KEYS_MARK = "UPDATE task_key AS x SET deleted_at = w.at \
         FROM unnest($1::bytea[], $2::bigint[]) AS w(task, at) JOIN event_removal AS r ON r.stream = w.task \
         WHERE x.task = w.task";
+    TALLY_REMOVE = "UPDATE tally AS y SET tasks = y.tasks - g.tasks, running_us = y.running_us - g.running_us, \
+        event_bytes = y.event_bytes - g.event_bytes FROM (SELECT t.tenant, t.queue, t.state, count(*) AS tasks, \
+        sum(t.running_us)::bigint AS running_us, sum(t.event_bytes)::bigint AS event_bytes \
+        FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id) JOIN task AS t ON t.tenant = w.tenant AND t.id = w.id \
+        GROUP BY t.tenant, t.queue, t.state) AS g \
+        WHERE y.tenant = g.tenant AND y.queue = g.queue AND y.state = g.state";
     TASK_DELETE = "DELETE FROM task AS x USING unnest($1::bytea[], $2::bytea[]) AS w(tenant, id) \
         WHERE x.tenant = w.tenant AND x.id = w.id";
     ANCHOR_DELETE = "DELETE FROM anchor AS x USING event_removal AS r WHERE x.stream = r.stream";

@@ -8,18 +8,34 @@ pub(crate) mod sql;
 mod tasks;
 
 #[cfg(test)]
-pub(crate) use tasks::tests::text as tasks_text;
+pub(crate) use tasks::tests::{lists, text as tasks_text};
 
 use crate::statement::{Engine, Statement};
 use crate::value::{Row, Value};
 use everloop_store::error::StoreError;
 
+/// Where the texts of the engines differ.
+#[derive(Clone, Copy)]
+pub(crate) struct Dialect {
+    /// The function that finds a text within another: `f(text, part) > 0`.
+    pub(crate) find: &'static str,
+    /// What stands before the number of a parameter. Behind a `$`, SQLite takes the number for a name, and counts by itself.
+    pub(crate) mark: char,
+    /// Whether a list says which index it goes by. SQLite has no statistics to know by.
+    pub(crate) indexed_by: bool,
+}
+
+impl Dialect {
+    pub(crate) const SQLITE: Self = Self { find: "instr", mark: '?', indexed_by: true };
+    pub(crate) const POSTGRES: Self = Self { find: "strpos", mark: '$', indexed_by: false };
+}
+
 /// An engine as reads see it.
 pub(crate) trait Database: Send + Sync {
     /// Which one.
     const ENGINE: Engine;
-    /// The function that finds a text within another: `f(text, part) > 0`.
-    const FIND: &'static str;
+    /// What it understands otherwise than the other one.
+    const DIALECT: Dialect;
     /// Events of a tenant after a position.
     const FEED: &'static Statement;
     /// The last position of a tenant.

@@ -10,11 +10,13 @@ statements! {
     TASK = concat!("SELECT ", task_columns!(), " FROM task AS t WHERE t.tenant = $1 AND t.id = $2");
     KEY = concat!("SELECT ", key_columns!(), " FROM task_key WHERE hash = $1");
     /// The rest is put together from the filter.
-    TASKS = concat!("SELECT ", task_columns!(), " FROM task AS t WHERE t.tenant = $1");
+    TASKS = concat!("SELECT ", task_columns!());
     /// The rest is put together from the filter.
     TASKS_COUNT = "SELECT count(*) FROM (SELECT 1 FROM task AS t WHERE t.tenant = $1";
-    STATE_COUNTS = "SELECT queue, state, count(*), CAST(sum(running_us) AS BIGINT), CAST(sum(event_bytes) AS BIGINT) \
-        FROM task WHERE tenant = $1 GROUP BY queue, state ORDER BY queue, state";
+    TASK_BEFORE = "SELECT id FROM task WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET $3";
+    TASK_BEHIND = "SELECT id FROM task WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT 1 OFFSET $3";
+    STATE_COUNTS = "SELECT queue, state, tasks, running_us, event_bytes FROM tally WHERE tenant = $1 AND tasks > 0 \
+        ORDER BY queue, state";
     FINISHED = concat!(
         "SELECT ", task_columns!(), " FROM task AS t WHERE (t.finished_at, t.id) > ($1, $2) AND t.finished_at < $3 \
         ORDER BY t.finished_at, t.id LIMIT $4"

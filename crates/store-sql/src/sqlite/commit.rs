@@ -2,7 +2,9 @@
 
 use super::run::Run;
 use super::{rows, sql};
+use crate::decode::counted;
 use crate::encode::{self, int, stream_key};
+use crate::tally::{Change, Counted, Tally};
 use crate::value::array;
 use everloop_store::error::StoreError;
 use everloop_store::work::{Committed, Row, StreamWrite, TaskWrite, WriteSet};
@@ -14,8 +16,8 @@ use rusqlite::{ToSql, params};
 enum Place {
     /// It is new, or not a task's.
     New,
-    /// The task's row.
-    Row(i64),
+    /// The task's row, and what it has counted for.
+    Row(i64, Counted),
 }
 
 /// Writes everything. Says besides whether something was deleted that leaves pages free.
@@ -41,17 +43,23 @@ pub(super) fn apply(
         let params = params![lane.id().0, lane.queue, lane.kind, lane.kind_version, requires];
         done.rows_written += run.execute(&sql::LANE_INSERT, params)?;
     }
+    let mut tally = Tally::default();
     for (write, place) in &staying {
-        grow(run, pos, write, place, &mut done)?;
+        grow(run, pos, write, place, &mut done, &mut tally)?;
     }
     let mut deleted = false;
     for (write, _) in &staying {
         for row in &write.rows {
-            done.rows_written += rows::write(run, row, Some(write), *pos, &mut deleted)?;
+            done.rows_written += rows::write(run, row, Some(write), *pos, &mut deleted, &mut tally)?;
         }
     }
     for row in &writes.rows {
-        done.rows_written += rows::write(run, row, None, *pos, &mut deleted)?;
+        done.rows_written += rows::write(run, row, None, *pos, &mut deleted, &mut tally)?;
+    }
+    // Not counted as written: there are as many whether the commit has one task or a hundred.
+    for change in tally.changes() {
+        let Change { tenant, queue, state, tasks, running_us, event_bytes } = change;
+        run.execute(&sql::TALLY_ADD, params![tenant.0, queue, state, tasks, running_us, event_bytes])?;
     }
     Ok((done, deleted))
 }
@@ -60,10 +68,11 @@ pub(super) fn apply(
 fn compare(run: &mut Run<'_>, write: &StreamWrite) -> Result<Option<Place>, StoreError> {
     let place = match write.stream {
         StreamName::Task(id) => {
-            let found =
-                run.one(&sql::HEAD_OF_TASK, [write.tenant.0, id.0], |row| Ok((row.int(0)?, row.int(1)?)))?;
+            let found = run.one(&sql::HEAD_OF_TASK, [write.tenant.0, id.0], |row| {
+                Ok((row.int(0)?, row.int(1)?, counted(row, 2)?))
+            })?;
             match found {
-                Some((seq, number)) if seq == int(write.expected) => Place::Row(number),
+                Some((seq, number, counted)) if seq == int(write.expected) => Place::Row(number, counted),
                 // The id may be another tenant's.
                 None if write.expected == 0 && !run.exists(&sql::STREAM_EXISTS, [id.0])? => Place::New,
                 Some(_) | None => return Ok(None),
@@ -108,6 +117,7 @@ fn grow(
     write: &StreamWrite,
     place: &Place,
     done: &mut Committed,
+    tally: &mut Tally,
 ) -> Result<(), StoreError> {
     if write.events.is_empty() {
         return Ok(());
@@ -124,6 +134,8 @@ fn grow(
         (Some(task), _) => {
             put_task(run, write, task, place)?;
             done.rows_written += 1;
+            let old = if let Place::Row(_, counted) = place { Some(counted) } else { None };
+            tally.written(&task.task, old);
         }
         (None, StreamName::Audit(_, segment)) => {
             let name = write.stream.to_string();
@@ -194,7 +206,7 @@ fn put_task(
     ];
     let (statement, own) = match place {
         Place::New => (&sql::TASK_INSERT, params![task.tenant.0, task.id.0, new.data_subject]),
-        Place::Row(number) => (&sql::TASK_UPDATE, params![*number]),
+        Place::Row(number, _) => (&sql::TASK_UPDATE, params![*number]),
     };
     let all: Vec<&dyn ToSql> = shared.iter().chain(own).copied().collect();
     run.execute(statement, &all[..])?;

@@ -3,7 +3,7 @@
 use super::reader::{Pinned, each};
 use super::{settings, sql};
 use crate::open::SqliteOptions;
-use crate::read::{Database, Reader, Take};
+use crate::read::{Database, Dialect, Reader, Take};
 use crate::statement::{Engine, Statement};
 use crate::value::Value;
 use everloop_store::error::StoreError;
@@ -40,7 +40,7 @@ pub(crate) fn look(options: &SqliteOptions) -> Result<Arc<dyn ReadStore>, StoreE
 
 impl Database for Looking {
     const ENGINE: Engine = Engine::Sqlite;
-    const FIND: &'static str = "instr";
+    const DIALECT: Dialect = Dialect::SQLITE;
     const FEED: &'static Statement = &sql::FEED;
     const LAST_POSITION: &'static Statement = &sql::LAST_POSITION;
 

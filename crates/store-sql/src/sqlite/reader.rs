@@ -3,7 +3,7 @@
 use super::error::classify;
 use super::run::SqliteRow;
 use super::{Shared, settings, sql};
-use crate::read::{Database, Reader, Take};
+use crate::read::{Database, Dialect, Reader, Take};
 use crate::statement::{Engine, Statement};
 use crate::value::Value;
 use everloop_store::error::StoreError;
@@ -100,7 +100,7 @@ impl SnapshotRead for Reader<Readers> {
 
 impl Database for Pinned {
     const ENGINE: Engine = Engine::Sqlite;
-    const FIND: &'static str = Readers::FIND;
+    const DIALECT: Dialect = Dialect::SQLITE;
     const FEED: &'static Statement = Readers::FEED;
     const LAST_POSITION: &'static Statement = Readers::LAST_POSITION;
 
@@ -125,7 +125,7 @@ pub(super) fn each(
 
 impl Database for Readers {
     const ENGINE: Engine = Engine::Sqlite;
-    const FIND: &'static str = "instr";
+    const DIALECT: Dialect = Dialect::SQLITE;
     const FEED: &'static Statement = &sql::FEED;
     const LAST_POSITION: &'static Statement = &sql::LAST_POSITION;
 

@@ -2,7 +2,9 @@
 
 use super::run::Run;
 use super::sql;
+use crate::decode::counted;
 use crate::encode::{int, stream_key};
+use crate::tally::Tally;
 use crate::value::corrupt;
 use everloop_journal::digest::Hasher;
 use everloop_store::error::StoreError;
@@ -18,10 +20,13 @@ pub(super) fn stream(
     task: TaskId,
     at: Timestamp,
     pos: i64,
+    tally: &mut Tally,
 ) -> Result<u64, StoreError> {
-    let Some(number) = run.one(&sql::REMOVED_TASK, [tenant.0, task.0], |row| row.int(0))? else {
+    let found = run.one(&sql::REMOVED_TASK, [tenant.0, task.0], |row| Ok((row.int(0)?, counted(row, 1)?)))?;
+    let Some((number, old)) = found else {
         return Ok(0);
     };
+    tally.removed(tenant, &old);
     let mut rows = run.execute(&sql::TASK_DELETE, [number])?;
     rows += remove_events(run, &task.0, i64::MAX, pos)?;
     for statement in [

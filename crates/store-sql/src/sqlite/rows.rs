@@ -3,6 +3,7 @@
 use super::run::Run;
 use super::{remove, sql};
 use crate::encode::{self, depends_on, int};
+use crate::tally::Tally;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{LeaseRow, QueueRow};
 use everloop_store::work::{Row, StreamWrite};
@@ -16,6 +17,7 @@ pub(super) fn write(
     of: Option<&StreamWrite>,
     pos: i64,
     deleted: &mut bool,
+    tally: &mut Tally,
 ) -> Result<u64, StoreError> {
     match row {
         // Taken when the heads were compared.
@@ -97,7 +99,7 @@ pub(super) fn write(
         }
         Row::StreamDelete { tenant, task, at } => {
             *deleted = true;
-            remove::stream(run, *tenant, *task, *at, pos)
+            remove::stream(run, *tenant, *task, *at, pos, tally)
         }
         Row::PayloadsErase { tenant, stream, seqs } => {
             *deleted = true;

@@ -25,7 +25,7 @@ statements! {
     READY_TENANT = "SELECT tenant FROM queue WHERE lane = $1 AND tenant > $2 ORDER BY tenant LIMIT 1";
     READY = concat!("SELECT ", queue_columns!(), " FROM queue AS q WHERE q.lane = $1 AND q.tenant = $2 ORDER BY q.rank, q.task");
 
-    HEAD_OF_TASK = "SELECT head_seq, number FROM task WHERE tenant = $1 AND id = $2";
+    HEAD_OF_TASK = "SELECT head_seq, number, queue, state, running_us, event_bytes FROM task WHERE tenant = $1 AND id = $2";
     HEAD_OF_STREAM = "SELECT head_seq, tenant FROM stream WHERE id = $1";
     STREAM_EXISTS = "SELECT 1 FROM event WHERE stream = $1 LIMIT 1";
     KEY_TAKEN = "SELECT 1 FROM task_key WHERE hash = $1";
@@ -42,6 +42,9 @@ statements! {
         event_bytes = $7, ended = $8, finished_at = $9, head_seq = $10, head_ts = $11, head_hash = $12, parent = $13, \
         session = $14, key = $15, labels = $16, search = $17, kid = coalesce($18, kid), \
         signature = coalesce($19, signature), doc = $20 WHERE number = $21";
+    TALLY_ADD = "INSERT INTO tally (tenant, queue, state, tasks, running_us, event_bytes) VALUES ($1, $2, $3, $4, $5, $6) \
+        ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks, running_us = running_us + excluded.running_us, \
+        event_bytes = event_bytes + excluded.event_bytes";
     STREAM_PUT = "INSERT INTO stream (id, tenant, name, segment, head_seq, head_ts, head_hash) \
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET head_seq = excluded.head_seq, \
         head_ts = excluded.head_ts, head_hash = excluded.head_hash";
@@ -80,7 +83,7 @@ statements! {
     INSTALLATION_PUT = "UPDATE installation SET id = $1, epoch = $2, created_at = $3";
     KEYS_SWEEP = "DELETE FROM task_key WHERE deleted_at < $1";
 
-    REMOVED_TASK = "SELECT number FROM task WHERE tenant = $1 AND id = $2";
+    REMOVED_TASK = "SELECT number, queue, state, running_us, event_bytes FROM task WHERE tenant = $1 AND id = $2";
     REMOVED_STREAM = "SELECT 1 FROM stream WHERE tenant = $1 AND id = $2";
     REMOVAL_ALLOW = "REPLACE INTO event_removal (stream, upto_seq) VALUES ($1, $2)";
     REMOVAL_END = "DELETE FROM event_removal WHERE stream = $1";

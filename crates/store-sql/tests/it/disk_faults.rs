@@ -115,12 +115,12 @@ fn log_whose_sync_failed_is_written_again_before_it_is_trusted() {
 #[test]
 fn commit_that_was_refused_is_not_there_after_a_crash() {
     let (mut refused, mut unknown, mut there) = (0, 0, 0);
-    for seed in 0..120 {
+    for seed in 0..320 {
         let disk = Disk::new(seed);
         let mut h = open_on(moved_from(&disk, 1_000)).unwrap();
         let grown = |n| set(vec![grow(n, 0, 4, State::Running, Vec::new())]);
         h.commit(&grown(0)).unwrap();
-        let write = seed % 12;
+        let write = seed % 16;
         let mut plan = Plan::none().with(Fault::WriteFails, Some(Kind::Log), When::After(write));
         if seed % 5 == 0 {
             // What is to take its place fails too.

@@ -3,7 +3,7 @@
 use crate::engines::{birth, folder, open_postgres, open_sqlite, sqlite_in};
 use crate::sample::{TENANT, grow, id, rows, set};
 use everloop_store::memory::MemoryStore;
-use everloop_store::port::{Order, TaskFilter};
+use everloop_store::port::{Order, Part, TaskFilter};
 use everloop_store::suite::Harness;
 use everloop_store::suite::differential::{differential, seed_or};
 use everloop_store::work::Row;
@@ -52,7 +52,13 @@ fn every_read(mut h: Harness) {
     let stream = StreamName::Audit(TENANT, 1);
     h.commit(&rows(vec![Row::StreamTrim { tenant: TENANT, stream, upto_seq: 1, anchor: String::new() }]))
         .unwrap();
-    assert_eq!(h.reader.tasks(TENANT, &TaskFilter::default(), Order::Oldest, None, 1).unwrap(), []);
+    assert_eq!(
+        h.reader.tasks(TENANT, &TaskFilter::default(), Order::Oldest, Part::default(), 1).unwrap(),
+        []
+    );
+    for order in [Order::Oldest, Order::Newest] {
+        assert_eq!(h.reader.task_behind(TENANT, order, None, 1).unwrap(), None);
+    }
 }
 
 /// A log that has to be moved and a file that has to shrink.

@@ -2,7 +2,7 @@
 
 use super::MemoryReader;
 use super::state::{Record, State};
-use crate::port::{Order, Read, TaskFilter, TaskRead};
+use crate::port::{Order, Part, Read, TaskFilter, TaskRead};
 use crate::rows::{End, KeyHash, KeyRow, StateCount, TaskRow};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::state::State as TaskState;
@@ -24,19 +24,33 @@ impl TaskRead for MemoryReader {
         tenant: TenantId,
         filter: &TaskFilter,
         order: Order,
-        after: Option<TaskId>,
+        part: Part,
         limit: usize,
     ) -> Read<Vec<TaskRow>> {
         let disk = self.store.disk();
         let state = disk.read()?;
-        let rows = match (order, after) {
-            (Order::Oldest, after) => collect(state, state.after(after), tenant, filter, limit),
-            (Order::Newest, None) => collect(state, state.tasks.values().rev(), tenant, filter, limit),
-            (Order::Newest, Some(id)) => {
-                collect(state, state.tasks.range(..id).rev().map(|(_, record)| record), tenant, filter, limit)
-            }
+        let is_within = |record: &&Record| match (order, part.upto) {
+            (_, None) => true,
+            (Order::Oldest, Some(upto)) => record.task.id <= upto,
+            (Order::Newest, Some(upto)) => record.task.id >= upto,
         };
-        Ok(rows)
+        let listed = state.listed(order, part.after).take_while(is_within);
+        let matching = listed.filter(|record| is_match(record, tenant, filter));
+        Ok(matching.filter_map(|record| state.row(record)).take(limit).collect())
+    }
+
+    fn task_behind(
+        &self,
+        tenant: TenantId,
+        order: Order,
+        after: Option<TaskId>,
+        places: u32,
+    ) -> Read<Option<TaskId>> {
+        let disk = self.store.disk();
+        let state = disk.read()?;
+        let mut listed = state.listed(order, after).filter(|record| record.task.tenant == tenant);
+        let Some(before) = places.checked_sub(1) else { return Ok(None) };
+        Ok(listed.nth(usize::try_from(before).unwrap_or(usize::MAX)).map(|record| record.task.id))
     }
 
     fn tasks_count(&self, tenant: TenantId, filter: &TaskFilter, cap: u64) -> Read<u64> {
@@ -81,42 +95,21 @@ impl TaskRead for MemoryReader {
 }
 
 impl State {
-    /// Records after an id, oldest first.
-    fn after(&self, id: Option<TaskId>) -> impl Iterator<Item = &Record> {
-        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
-        self.tasks.range((start, Bound::Unbounded)).map(|(_, record)| record)
+    /// Records of all tenants after an id.
+    fn listed(&self, order: Order, after: Option<TaskId>) -> Box<dyn Iterator<Item = &Record> + '_> {
+        let end = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let record = |(_, record)| record;
+        match order {
+            Order::Oldest => Box::new(self.tasks.range((end, Bound::Unbounded)).map(record)),
+            Order::Newest => Box::new(self.tasks.range((Bound::Unbounded, end)).rev().map(record)),
+        }
     }
-}
-
-fn collect<'a>(
-    state: &State,
-    records: impl Iterator<Item = &'a Record>,
-    tenant: TenantId,
-    filter: &TaskFilter,
-    limit: usize,
-) -> Vec<TaskRow> {
-    records
-        .filter(|record| is_match(record, tenant, filter))
-        .filter_map(|record| state.row(record))
-        .take(limit)
-        .collect()
 }
 
 fn is_match(record: &Record, tenant: TenantId, filter: &TaskFilter) -> bool {
     let Record { task, .. } = record;
-    let TaskFilter {
-        states,
-        kinds,
-        queue,
-        priority,
-        labels,
-        parent,
-        session,
-        key_prefix,
-        text,
-        created_by,
-        dead_letters,
-    } = filter;
+    let TaskFilter { states, kinds, queue, priority, labels, parent, session, key_prefix, text, created_by } =
+        filter;
     let spec = &task.spec;
     task.tenant == tenant
         && (states.is_empty() || states.contains(&task.state))
@@ -131,7 +124,6 @@ fn is_match(record: &Record, tenant: TenantId, filter: &TaskFilter) -> bool {
             .is_none_or(|prefix| spec.key.as_ref().is_some_and(|key| key.starts_with(prefix)))
         && text.as_ref().is_none_or(|text| has_text(task, &text.to_ascii_lowercase()))
         && created_by.as_ref().is_none_or(|by| *by == task.created_by)
-        && (!dead_letters || task.state == TaskState::Failed)
 }
 
 fn has_text(task: &everloop_types::task::Task, lower: &str) -> bool {

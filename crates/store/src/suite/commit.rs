@@ -3,7 +3,7 @@
 use super::fixtures::{OURS, THEIRS, World, custom, key_hash, rows, streams};
 use super::harness::{Harness, wait_for};
 use crate::error::StoreError;
-use crate::port::{Order, TaskFilter};
+use crate::port::{Order, Part, TaskFilter};
 use crate::work::{Committed, Row, StreamWrite, TaskWrite, Wanted, WriteSet};
 use everloop_types::event::{Event, EventBody};
 use everloop_types::id::{TaskId, TenantId, WorkerId};
@@ -45,7 +45,7 @@ pub fn tenants_do_not_see_each_other(mut h: Harness) {
     h.commit(&writes).unwrap();
     let all = TaskFilter::default();
     for (tenant, own, foreign) in [(OURS, &ours, &theirs), (THEIRS, &theirs, &ours)] {
-        let listed = h.reader.tasks(tenant, &all, Order::Newest, None, 10).unwrap();
+        let listed = h.reader.tasks(tenant, &all, Order::Newest, Part::default(), 10).unwrap();
         assert_eq!(listed.iter().map(|row| row.task.id).collect::<Vec<_>>(), [own.id()]);
         assert_eq!(h.reader.tasks_count(tenant, &all, 10).unwrap(), 1);
         assert_eq!(h.reader.state_counts(tenant).unwrap().len(), 1);

@@ -2,7 +2,7 @@
 
 use super::fixtures::{Log, Made, OURS, THEIRS, World, custom, json, key_hash, rows, streams};
 use super::harness::{Harness, wait_for};
-use crate::port::{Order, TaskFilter};
+use crate::port::{Order, Part, TaskFilter};
 use crate::rows::{DependencyRow, OutboxRow, Positioned};
 use crate::work::Row;
 use everloop_journal::chain::{self, Verifier};
@@ -273,7 +273,10 @@ pub fn deleted_stream_goes_with_all_its_rows(mut h: Harness) {
     assert_eq!(h.reader.dependents(other.id(), 9).unwrap(), []);
     assert_eq!(h.reader.blobs_unused(Timestamp::MAX, 9).unwrap(), [blob]);
     assert_eq!(feed(&h, OURS, 2).len(), 2);
-    assert_eq!(h.reader.tasks(OURS, &TaskFilter::default(), Order::Newest, None, 9).unwrap().len(), 1);
+    assert_eq!(
+        h.reader.tasks(OURS, &TaskFilter::default(), Order::Newest, Part::default(), 9).unwrap().len(),
+        1
+    );
     let deleted = |key: &str| h.reader.key(&key_hash(OURS, key)).unwrap().and_then(|key| key.deleted_at);
     assert_eq!((deleted("k"), deleted("header"), deleted("other")), (Some(at), Some(at), None));
 

@@ -2,7 +2,7 @@
 
 use super::fixtures::{Made, OURS, THEIRS, World, json, streams};
 use super::harness::Harness;
-use crate::port::{Order, TaskFilter};
+use crate::port::{Order, Part, TaskFilter};
 use crate::rows::{Signature, StateCount};
 use crate::work::{TaskWrite, Wanted, WantedTask};
 use everloop_types::error::{Class, TaskError};
@@ -119,10 +119,10 @@ pub fn subject_and_signature_are_kept(mut h: Harness) {
 }
 
 fn list(h: &Harness, filter: &TaskFilter) -> Vec<TaskId> {
-    let rows = h.reader.tasks(OURS, filter, Order::Oldest, None, 1_000).unwrap();
+    let rows = h.reader.tasks(OURS, filter, Order::Oldest, Part::default(), 1_000).unwrap();
     let ids: Vec<_> = rows.iter().map(|row| row.task.id).collect();
     assert_eq!(h.reader.tasks_count(OURS, filter, 10_000).unwrap(), ids.len() as u64, "{filter:?}");
-    let newest = h.reader.tasks(OURS, filter, Order::Newest, None, 1_000).unwrap();
+    let newest = h.reader.tasks(OURS, filter, Order::Newest, Part::default(), 1_000).unwrap();
     assert!(newest.iter().rev().map(|row| row.task.id).eq(ids.iter().copied()), "{filter:?}");
     ids
 }
@@ -169,7 +169,6 @@ pub fn filters_match_what_they_say(mut h: Harness) {
         |kinds: &[&str]| TaskFilter { kinds: kinds.iter().map(|k| (*k).to_owned()).collect(), ..nobody() };
     let states = |states: &[State]| TaskFilter { states: states.to_vec(), ..nobody() };
     let by = |by: &str| TaskFilter { created_by: Some(by.to_owned()), ..nobody() };
-    let dead = TaskFilter { dead_letters: true, ..nobody() };
     let cases: Vec<(TaskFilter, &[usize])> = vec![
         (nobody(), &[0, 1, 2, 3, 4, 5, 6, 7]),
         (states(&[State::Queued]), &[0, 4, 5, 6, 7]),
@@ -199,9 +198,19 @@ pub fn filters_match_what_they_say(mut h: Harness) {
         (text("ä"), &[]),
         (text("%"), &[1]),
         (by("usr_a"), &[0, 2, 4, 6]),
-        (dead.clone(), &[1, 3]),
-        (TaskFilter { kinds: vec!["shell".to_owned()], ..dead.clone() }, &[1]),
-        (TaskFilter { states: vec![State::Completed], ..dead }, &[]),
+        (TaskFilter { kinds: vec!["shell".to_owned()], ..states(&[State::Failed]) }, &[1]),
+        (
+            TaskFilter { kinds: vec!["shell".to_owned(), "mock".to_owned()], ..states(&[State::Failed]) },
+            &[1, 3],
+        ),
+        (
+            TaskFilter { queue: Some("default".to_owned()), ..states(&[State::Queued, State::Queued]) },
+            &[0, 4, 6],
+        ),
+        (TaskFilter { queue: Some("high".to_owned()), ..kinds(&["shell", "shell"]) }, &[1, 7]),
+        (TaskFilter { priority: Some(-7), ..by("usr_A") }, &[5, 7]),
+        (TaskFilter { parent: Some(parent.id()), ..states(&[State::Queued]) }, &[6, 7]),
+        (TaskFilter { parent: Some(parent.id()), ..states(&[State::Completed]) }, &[]),
     ];
     for (filter, expected) in cases {
         let found: Vec<_> = list(&h, &filter).iter().map(|id| all.iter().position(|one| one == id)).collect();
@@ -258,7 +267,7 @@ pub fn pages_follow_one_another(mut h: Harness) {
             }
             let (mut found, mut after) = (Vec::new(), None);
             loop {
-                let page = h.reader.tasks(OURS, &filter, order, after, 3).unwrap();
+                let page = h.reader.tasks(OURS, &filter, order, after.into(), 3).unwrap();
                 assert!(page.len() <= 3);
                 let Some(last) = page.last() else { break };
                 after = Some(last.task.id);
@@ -271,7 +280,7 @@ pub fn pages_follow_one_another(mut h: Harness) {
             let count = h.reader.tasks_count(OURS, &filter, cap).unwrap();
             assert_eq!(count, cap.min(expected.len() as u64));
         }
-        assert_eq!(h.reader.tasks(OURS, &filter, Order::Newest, None, 0).unwrap(), []);
+        assert_eq!(h.reader.tasks(OURS, &filter, Order::Newest, Part::default(), 0).unwrap(), []);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::rows::{self, is_sweeping};
 use super::{NAMES, Name};
 use crate::error::StoreError;
-use crate::port::{Order, TaskFilter};
+use crate::port::{Order, Part, TaskFilter};
 use crate::rows::{BlobRow, KeyHash, Lane};
 use crate::suite::fixtures::{Log, Made, OURS, THEIRS, World, custom, key_hash};
 use crate::suite::harness::Harness;
@@ -42,7 +42,7 @@ pub(super) struct Query {
     pub(super) tenant: TenantId,
     pub(super) filter: TaskFilter,
     pub(super) order: Order,
-    pub(super) after: Option<TaskId>,
+    pub(super) part: Part,
     pub(super) limit: usize,
 }
 
@@ -360,7 +360,8 @@ impl Model {
         let mut filter = TaskFilter::default();
         let on = |percent| dice.chance(percent);
         filter.states = State::ALL.into_iter().filter(|_| on(10)).collect();
-        filter.kinds = if on(30) { vec!["k1".to_owned(), "k2".to_owned()] } else { Vec::new() };
+        filter.kinds =
+            if on(30) { vec!["k1".to_owned(), "k2".to_owned(), "k1".to_owned()] } else { Vec::new() };
         filter.queue = on(20).then(|| "high".to_owned());
         filter.priority = on(20).then_some(0);
         filter.labels = if on(30) { [("l".to_owned(), "1".to_owned())].into() } else { Default::default() };
@@ -368,12 +369,14 @@ impl Model {
         filter.session = on(20).then_some(SessionId([7; 16]));
         filter.key_prefix = on(20).then(|| "key-1".to_owned());
         filter.text = on(20).then(|| "tITLE 1".to_owned());
-        filter.dead_letters = on(10);
         Query {
             tenant: if on(70) { OURS } else { THEIRS },
             filter,
             order: if on(50) { Order::Newest } else { Order::Oldest },
-            after: if on(30) { self.a_task().map(|made| made.id()) } else { None },
+            part: Part {
+                after: if on(30) { self.a_task().map(|made| made.id()) } else { None },
+                upto: if on(20) { self.a_task().map(|made| made.id()) } else { None },
+            },
             limit: dice.below(30),
         }
     }

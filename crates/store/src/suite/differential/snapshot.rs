@@ -98,11 +98,13 @@ pub(super) fn tasks(h: &Harness, of: &[(TenantId, TaskId)]) -> Vec<String> {
 
 /// A list, its count and the tasks that have ended.
 pub(super) fn lists(h: &Harness, query: &Query) -> Vec<String> {
-    let Query { tenant, filter, order, after, limit } = query;
+    let Query { tenant, filter, order, part, limit } = query;
     let mut out = Vec::new();
-    lines(&mut out, "listed", h.reader.tasks(*tenant, filter, *order, *after, *limit).unwrap());
+    lines(&mut out, "listed", h.reader.tasks(*tenant, filter, *order, *part, *limit).unwrap());
     lines(&mut out, "counted", [h.reader.tasks_count(*tenant, filter, *limit as u64).unwrap()]);
-    let after = after.map(|task| (Timestamp::from_micros(1_800_000_000_000_000), task));
+    let behind = h.reader.task_behind(*tenant, *order, part.after, u32::try_from(*limit).unwrap()).unwrap();
+    lines(&mut out, "behind", behind);
+    let after = part.after.map(|task| (Timestamp::from_micros(1_800_000_000_000_000), task));
     lines(&mut out, "finished", h.reader.finished(after, Timestamp::MAX, *limit).unwrap());
     out
 }
