@@ -91,7 +91,7 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     }
     make_folder(&options.data_dir)?;
     let clock = Arc::new(SystemClock::start());
-    let random = Arc::new(SystemRandom);
+    let random = Arc::new(SystemRandom::default());
     let api_key = api_key(options, &*random)?;
     let listener =
         tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
@@ -317,7 +317,7 @@ async fn start_engine(
         writer,
         reader,
         clock,
-        random: Arc::new(SystemRandom),
+        random: Arc::new(SystemRandom::default()),
         key,
         digest_every: options.digest_every,
         blobs,

@@ -50,7 +50,7 @@ impl Shown {
     }
 
     pub(crate) fn row(row: TaskRow) -> Self {
-        let snapshot = Arc::new(Snapshot { task: row.task, head: row.head });
+        let snapshot = Arc::new(Snapshot { task: row.task.into(), head: row.head });
         Self { data_subject: row.data_subject, ..Self::of(snapshot) }
     }
 

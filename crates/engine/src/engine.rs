@@ -255,7 +255,7 @@ impl Engine {
     pub async fn snapshot(&self, tenant: TenantId, task: TaskId) -> Result<Arc<Snapshot>, Refusal> {
         let row = self.read(move |store| store.task(tenant, task)).await?;
         let row = row.ok_or_else(|| Refusal::not_found(format!("task {task}")))?;
-        Ok(Arc::new(Snapshot { task: row.task, head: row.head }))
+        Ok(Arc::new(Snapshot { task: row.task.into(), head: row.head }))
     }
 
     /// Reads the store where blocking is allowed, for a request.

@@ -18,6 +18,7 @@ use everloop_types::stream::StreamName;
 use everloop_types::task::{DependsOn, Task};
 use everloop_types::worker::Worker;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 type Decoded<T> = Result<T, StoreError>;
 
@@ -54,7 +55,7 @@ pub(crate) fn task(row: &dyn Row, column: usize) -> Decoded<Task> {
 /// `loaded_columns`, from this column on; without lease and relations.
 pub(crate) fn loaded(row: &dyn Row, first: usize) -> Decoded<LoadedTask> {
     Ok(LoadedTask {
-        task: task(row, first)?,
+        task: Arc::new(task(row, first)?),
         head: head(row, first + 1)?,
         data_subject: row.text_opt(first + 4)?.map(str::to_owned),
         lease: None,

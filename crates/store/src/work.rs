@@ -12,6 +12,7 @@ use everloop_types::time::Timestamp;
 use everloop_types::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What a batch needs to know before it decides. Doubles are allowed and loaded once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub struct WorkingSet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedTask {
     /// The record.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// The last event of its stream.
     pub head: Head,
     /// Whose data it is about.
@@ -137,7 +138,7 @@ pub struct StreamWrite {
 #[derive(Clone, Debug)]
 pub struct TaskWrite {
     /// The record.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// Whose data it is about; only looked at when the task is new.
     pub data_subject: Option<String>,
     /// The receipt's signature, when it has ended.

@@ -51,7 +51,7 @@ fn failed(error: ArchiveError, file: &Path) -> Failure {
 /// Writes a backup. A file is there whole or not at all.
 pub(super) fn backup(ground: &Ground, args: &BackupArgs) -> Outcome {
     let data_dir = ground.data_dir();
-    let (clock, random) = (SystemClock::start(), SystemRandom);
+    let (clock, random) = (SystemClock::start(), SystemRandom::default());
     let signing_key = if args.include_signing_key { Some(private_key(&data_dir)?) } else { None };
     let (store, blobs) = wire::look_store(&data_dir, ground.settings.get("database_url"), &clock, &random)?;
     let source = Source { store: &*store, blobs: &*blobs, signing_key: signing_key.as_deref() };
@@ -114,7 +114,7 @@ pub(super) fn restore(ground: &Ground, args: &RestoreArgs) -> Outcome {
     }
     let data_dir = ground.data_dir();
     wire::make_folder(&data_dir)?;
-    let (clock, random) = (SystemClock::start(), SystemRandom);
+    let (clock, random) = (SystemClock::start(), SystemRandom::default());
     let stores = wire::open_store(&data_dir, ground.settings.get("database_url"), None, &clock, &random)?;
     let Stores { mut writer, reader, blobs, name, .. } = stores;
     let own = data_dir.join(SIGNING_KEY);

@@ -72,7 +72,8 @@ impl Ground {
 
     /// How a client of that server is set up.
     pub(crate) fn options(&self, found: &Found) -> ClientOptions {
-        let options = ClientOptions::new(&found.url, Arc::new(SystemClock::start()), Arc::new(SystemRandom));
+        let options =
+            ClientOptions::new(&found.url, Arc::new(SystemClock::start()), Arc::new(SystemRandom::default()));
         ClientOptions { api_key: found.api_key.clone(), ..options }
     }
 

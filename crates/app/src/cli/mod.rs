@@ -2,6 +2,7 @@
 
 mod args;
 mod backup;
+mod bench;
 mod completions;
 mod config;
 mod dead_letters;
@@ -79,6 +80,7 @@ fn dispatch(cli: Cli) -> Outcome {
         | Command::Config(_)
         | Command::Migrate(_)
         | Command::Backup(_)
+        | Command::Bench(_)
         | Command::Restore(_)
         | Command::Demo(_) => {}
     }
@@ -94,6 +96,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Doctor => doctor::run(&ground),
         Command::Config(config) => config::run(&ground, &config),
         Command::Migrate(migrate) => migrate::run(&ground, &migrate),
+        Command::Bench(bench) => bench::run(&ground, &bench),
         Command::Backup(args) => backup::backup(&ground, &args),
         Command::Restore(args) => backup::restore(&ground, &args),
         Command::Demo(demo) => demo::run(&ground, &demo),

@@ -179,7 +179,7 @@ impl Restoring<'_> {
             events: std::mem::take(&mut open.events),
             head,
             task: begin.task.as_ref().map(|task| TaskWrite {
-                task: task.clone(),
+                task: task.clone().into(),
                 data_subject: begin.data_subject.clone(),
                 signature: begin.signature.clone(),
             }),

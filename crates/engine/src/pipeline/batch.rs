@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The record, after what was decided so far.
-    pub(super) task: Task,
+    pub(super) task: Arc<Task>,
     /// The head, after what was decided so far.
     pub(super) head: Head,
     /// Who holds it, after what was decided so far.
@@ -38,7 +38,7 @@ pub(super) struct Entry {
     /// Its ties, after what was decided so far.
     pub(super) relations: Relations,
     /// As it was loaded; none for a new task.
-    before: Option<(Task, Head, Option<LeaseRow>)>,
+    before: Option<(Arc<Task>, Head, Option<LeaseRow>)>,
     /// Events, linked.
     pub(super) events: Vec<Event>,
     /// Rows beyond those that the record needs.
@@ -53,7 +53,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// A task as it was loaded.
-    pub(super) fn load(task: Task, head: Head, lease: Option<LeaseRow>, relations: Relations) -> Self {
+    pub(super) fn load(task: Arc<Task>, head: Head, lease: Option<LeaseRow>, relations: Relations) -> Self {
         Self {
             before: Some((task.clone(), head, lease.clone())),
             task,
@@ -96,7 +96,7 @@ impl Entry {
 
     /// The record before the batch.
     pub(super) fn task_before(&self) -> Option<&Task> {
-        self.before.as_ref().map(|(task, _, _)| task)
+        self.before.as_ref().map(|(task, _, _)| &**task)
     }
 
     /// The lease before the batch.
@@ -205,7 +205,7 @@ impl Batch {
         let task = born(id, tenant, Meta { seq: 1, ts: event.ts, actor: &actor, bytes }, task_spec);
         let blob = use_of(tools, tenant, id, &body)?;
         let mut entry = Entry {
-            task,
+            task: Arc::new(task),
             head: chain::head_after(&event),
             lease: None,
             relations: Relations::default(),
@@ -232,8 +232,8 @@ impl Batch {
             }
             let mut rows = std::mem::take(&mut entry.rows);
             rows.extend(project::changes(
-                entry.before.as_ref().map(|(task, _, _)| task),
-                entry.before.as_ref().and_then(|(_, _, lease)| lease.as_ref()),
+                entry.task_before(),
+                entry.lease_before(),
                 &entry.task,
                 entry.lease.as_ref(),
             ));
@@ -326,7 +326,8 @@ fn append_one(
         data,
     };
     let event = chain::link(&entry.head, draft);
-    evolve(&mut entry.task, Meta { seq: event.seq, ts: event.ts, actor, bytes }, body).map_err(broken)?;
+    evolve(Arc::make_mut(&mut entry.task), Meta { seq: event.seq, ts: event.ts, actor, bytes }, body)
+        .map_err(broken)?;
     entry.head = chain::head_after(&event);
     entry.events.push(event);
     Ok(())

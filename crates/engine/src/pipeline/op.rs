@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The record.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// The last event of its stream.
     pub head: Head,
 }
@@ -132,7 +132,7 @@ impl Wish {
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The record after the claim.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// The lease.
     pub lease: LeaseRow,
     /// How long it lives unless it is renewed; none in a server's own worker.

@@ -72,7 +72,7 @@ pub struct Prepared {
     pub(super) expected: Head,
     /// The lease that it was worked out on.
     pub(super) lease: LeaseRow,
-    pub(super) task: Task,
+    pub(super) task: Arc<Task>,
     pub(super) head: Head,
     pub(super) events: Vec<Event>,
     pub(super) signature: Signature,

@@ -191,9 +191,12 @@ impl Pipeline {
                 held.word = Some(signal);
             }
         }
+        let streams: HashMap<_, _> = match &ended[..] {
+            [] => HashMap::new(),
+            _ => writes.streams.iter().map(|stream| (stream.stream, stream)).collect(),
+        };
         for (task, held) in ended {
-            let last = writes.streams.iter().find(|stream| stream.stream == StreamName::Task(task));
-            let last = last.and_then(|stream| stream.events.last());
+            let last = streams.get(&StreamName::Task(task)).and_then(|stream| stream.events.last());
             // A holder that ended its attempt itself knows.
             if last.is_none_or(|event| event.actor != held.worker.to_string()) {
                 self.dispatcher.tell(task, &held, Signal::LeaseLost);

@@ -69,7 +69,7 @@ async fn five_lost_attempts_without_a_step_poison_a_task_and_a_step_starts_the_c
     }
     let record = h.engine.snapshot(TENANT, task).await.unwrap().task.clone();
     assert_eq!(record.state, State::Failed);
-    assert_eq!((record.error.unwrap().code.as_str(), record.lost_total), ("poisoned", 9));
+    assert_eq!((record.error.as_ref().unwrap().code.as_str(), record.lost_total), ("poisoned", 9));
 }
 
 #[tokio::test]

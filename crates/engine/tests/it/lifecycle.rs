@@ -59,7 +59,7 @@ async fn transient_failures_are_tried_again_and_others_are_not() {
         h.reaches(task, then).await;
     }
     let record = h.engine.snapshot(TENANT, task).await.unwrap().task.clone();
-    assert_eq!((record.tries, record.attempt, record.error.unwrap().code.as_str()), (3, 3, "flaky"));
+    assert_eq!((record.tries, record.attempt, record.error.as_ref().unwrap().code.as_str()), (3, 3, "flaky"));
     let wrong = h.submit(mock()).await.unwrap().task.id;
     let claimed = h.claim(worker, 9).await.unwrap();
     let error = TaskError::new(Code::ExitStatus, "exit status 1");

@@ -134,7 +134,7 @@ proptest! {
                 let events = h.events(task);
                 if events.len() as u64 == before.head.seq {
                     h.kinds(task);
-                    assert_eq!(rebuild(task, &events), before.task);
+                    assert_eq!(rebuild(task, &events), *before.task);
                     break;
                 }
             }

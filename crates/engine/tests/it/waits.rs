@@ -97,7 +97,7 @@ async fn prerequisites_children_and_deadlines() {
     h.reaches(anyway, State::Queued).await;
     h.reaches(child, State::Cancelled).await;
     let record = h.engine.snapshot(TENANT, needs.task.id).await.unwrap().task.clone();
-    assert_eq!(record.error.unwrap().code, "dependency_failed");
+    assert_eq!(record.error.as_ref().unwrap().code, "dependency_failed");
     let mut late = mock();
     late.policy.deadline = Some(h.engine.now().plus(Duration::from_secs(5)));
     late.not_before = Some(h.engine.now().plus(Duration::from_secs(60)));

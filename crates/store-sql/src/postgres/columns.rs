@@ -42,7 +42,7 @@ pub(super) fn tasks<'a>(
     rows: &[(&'a StreamWrite, &'a TaskWrite)],
     new: bool,
 ) -> Result<Vec<Param<'a>>, StoreError> {
-    let docs = rows.iter().map(|(_, new)| encode::json(&new.task)).collect::<Result<Vec<_>, _>>()?;
+    let docs = rows.iter().map(|(_, new)| encode::json(&*new.task)).collect::<Result<Vec<_>, _>>()?;
     let mut columns = vec![
         column(rows, |(_, new)| &new.task.tenant.0[..]),
         column(rows, |(_, new)| &new.task.id.0[..]),

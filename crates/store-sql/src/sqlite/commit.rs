@@ -181,7 +181,7 @@ fn put_task(
     new: &TaskWrite,
     place: &Place,
 ) -> Result<(), StoreError> {
-    let (task, head) = (&new.task, &write.head);
+    let (task, head) = (&*new.task, &write.head);
     let shared = params![
         encode::state(task.state),
         task.spec.policy.priority,

@@ -16,8 +16,9 @@ statements! {
     LOAD_PREREQUISITES = concat!(
         "SELECT ", dependency_columns!(), " FROM dependency WHERE dependent = $1 ORDER BY prerequisite"
     );
-    LOAD_DEPENDENT = "SELECT 1 FROM dependency WHERE prerequisite = $1 LIMIT 1";
-    LOAD_CHILD = "SELECT 1 FROM task WHERE parent = $1 AND tenant = $2 AND ended IS NULL LIMIT 1";
+    LOAD_TIES = "SELECT EXISTS (SELECT 1 FROM dependency WHERE dependent = $1), \
+        EXISTS (SELECT 1 FROM dependency WHERE prerequisite = $1), \
+        EXISTS (SELECT 1 FROM task WHERE parent = $1 AND tenant = $2 AND ended IS NULL)";
     LOAD_KEY = concat!("SELECT ", key_columns!(), " FROM task_key WHERE hash = $1");
     LOAD_BLOB = concat!("SELECT ", blob_columns!(), " FROM blob AS b WHERE b.tenant = $1 AND b.id = $2");
     LOAD_STREAM = "SELECT head_seq, head_hash, head_ts FROM stream WHERE id = $1 AND tenant = $2";

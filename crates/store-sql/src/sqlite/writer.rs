@@ -220,12 +220,17 @@ fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>,
     let lease = run.one(&sql::LOAD_LEASE, [id], decode::lease_row)?;
     let mut relations = Relations::default();
     if want.relations {
-        run.each(&sql::LOAD_PREREQUISITES, [id], |row| {
-            relations.prerequisites.push(decode::dependency_row(row)?);
-            Ok(true)
+        let ties = run.one(&sql::LOAD_TIES, [id, tenant], |row| {
+            Ok([row.int(0)? != 0, row.int(1)? != 0, row.int(2)? != 0])
         })?;
-        relations.has_dependents = run.exists(&sql::LOAD_DEPENDENT, [id])?;
-        relations.has_live_children = run.exists(&sql::LOAD_CHILD, [id, tenant])?;
+        let [has_prerequisites, has_dependents, has_live_children] = ties.unwrap_or_default();
+        (relations.has_dependents, relations.has_live_children) = (has_dependents, has_live_children);
+        if has_prerequisites {
+            run.each(&sql::LOAD_PREREQUISITES, [id], |row| {
+                relations.prerequisites.push(decode::dependency_row(row)?);
+                Ok(true)
+            })?;
+        }
     }
     Ok(Some(LoadedTask { lease, relations, ..loaded }))
 }

@@ -87,7 +87,7 @@ pub(crate) fn grow(n: u64, after: u64, count: u64, state: State, rows: Vec<Row>)
         expected: after,
         events,
         head,
-        task: Some(TaskWrite { task, data_subject: None, signature: None }),
+        task: Some(TaskWrite { task: task.into(), data_subject: None, signature: None }),
         rows,
     }
 }

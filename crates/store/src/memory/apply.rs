@@ -6,6 +6,7 @@ use crate::rows::{DependencyRow, KeyRow, QueueRow, TimerRow};
 use crate::work::{Committed, Row, StreamWrite, WriteSet};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::stream::StreamName;
+use everloop_types::task::Task;
 use everloop_types::time::Timestamp;
 use std::cmp::Reverse;
 
@@ -68,11 +69,11 @@ impl State {
                 self.children.insert((parent.task, new.task.id));
             }
             let record = self.tasks.entry(new.task.id).or_insert_with(|| Record {
-                task: new.task.clone(),
+                task: Task::clone(&new.task),
                 data_subject: new.data_subject.clone(),
                 signature: None,
             });
-            record.task = new.task.clone();
+            record.task = Task::clone(&new.task);
             if let Some(signature) = &new.signature {
                 record.signature = Some(signature.clone());
             }

@@ -47,7 +47,7 @@ impl State {
         let row = self.task(want.tenant, want.task)?;
         let relations = if want.relations { self.relations(want) } else { Relations::default() };
         Some(LoadedTask {
-            task: row.task,
+            task: row.task.into(),
             head: row.head,
             data_subject: row.data_subject,
             lease: self.leases.get(&want.task).cloned(),

@@ -173,7 +173,7 @@ pub fn stream_without_events_is_compared(mut h: Harness) {
     // Only events change a record.
     let mut task = a.task.clone();
     task.state = State::Cancelling;
-    renewal.task = Some(TaskWrite { task, data_subject: None, signature: None });
+    renewal.task = Some(TaskWrite { task: task.into(), data_subject: None, signature: None });
     assert_eq!(h.commit(&streams(vec![renewal.clone()])).unwrap().moved, []);
     assert_eq!(h.reader.next_timer().unwrap(), Some(world.now));
     assert_eq!(h.reader.task(OURS, a.id()).unwrap().unwrap().task, a.task);
@@ -332,7 +332,7 @@ pub fn malformed_sets_are_refused(mut h: Harness) {
     };
     let other_record = |write: &mut StreamWrite| {
         if let Some(record) = &mut write.task {
-            record.task.id = TaskId([9; 16]);
+            std::sync::Arc::make_mut(&mut record.task).id = TaskId([9; 16]);
         }
     };
     for (what, writes) in [

@@ -226,7 +226,8 @@ impl Made {
     pub(super) fn write(&mut self, rows: Vec<Row>) -> StreamWrite {
         let mut write = self.log.write();
         if !write.events.is_empty() {
-            write.task = Some(TaskWrite { task: self.task.clone(), data_subject: None, signature: None });
+            write.task =
+                Some(TaskWrite { task: self.task.clone().into(), data_subject: None, signature: None });
         }
         write.rows = rows;
         write

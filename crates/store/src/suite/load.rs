@@ -77,7 +77,7 @@ pub fn tasks_come_with_head_and_lease(mut h: Harness) {
     let set = h.load(&wanted).unwrap();
     assert_eq!(set.tasks.keys().copied().collect::<Vec<_>>(), [a.id()]);
     let loaded = &set.tasks[&a.id()];
-    assert_eq!((&loaded.task, loaded.head, &loaded.lease), (&a.task, a.log.head, &Some(lease)));
+    assert_eq!((&*loaded.task, loaded.head, &loaded.lease), (&a.task, a.log.head, &Some(lease)));
     assert_eq!(loaded.relations, Relations::default());
     assert_eq!(set.keys.values().collect::<Vec<_>>(), [&key]);
 }

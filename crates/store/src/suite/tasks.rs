@@ -90,7 +90,7 @@ pub fn record_reads_back_with_every_field(mut h: Harness) {
     assert_eq!(h.reader.task(OURS, made.id()).unwrap().unwrap().task, made.task);
     let wanted = vec![WantedTask { tenant: OURS, task: made.id(), relations: false }];
     let set = h.load(&Wanted { tasks: wanted, ..Wanted::default() }).unwrap();
-    assert_eq!(set.tasks[&made.id()].task, made.task);
+    assert_eq!(*set.tasks[&made.id()].task, made.task);
     let h = h.reopen();
     assert_eq!(h.reader.task(OURS, made.id()).unwrap().unwrap().task, made.task);
 }
@@ -102,7 +102,7 @@ pub fn subject_and_signature_are_kept(mut h: Harness) {
     let signature = Signature { kid: "kid-1".to_owned(), bytes: [0xfe; 64] };
     let mut submit = made.submit(world, Vec::new());
     let with = |task: &Made, subject: &str, signature: Option<Signature>| {
-        Some(TaskWrite { task: task.task.clone(), data_subject: Some(subject.to_owned()), signature })
+        Some(TaskWrite { task: task.task.clone().into(), data_subject: Some(subject.to_owned()), signature })
     };
     submit.task = with(&made, NASTY, None);
     h.commit(&streams(vec![submit])).unwrap();

@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Check an export or a receipt, without server and network
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json")]
     Verify(VerifyArgs),
+    /// Measure how fast a running server is, seen from here
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop bench\n  everloop bench --seconds 10 --concurrency 1,64 --url http://127.0.0.1:7420")]
+    Bench(BenchArgs),
     /// Look for trouble; silent when all is well
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop doctor")]
     Doctor,
@@ -252,6 +255,26 @@ pub(crate) struct CompletionsArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// How long each line is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// How many tasks are under way at once, a line for each
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16,64,256", value_parser = at_once)]
+    pub(crate) concurrency: Vec<usize>,
+    /// Leave the tasks in the database
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000) => Ok(number),
+        Ok(_) | Err(_) => Err("must be a number from 1 to 1000".to_owned()),
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct DemoArgs {
     /// Decides when the server is killed; drawn when not given
     #[arg(long)]
@@ -300,6 +323,7 @@ impl Command {
             }
             Self::Task(_)
             | Self::DeadLetters(_)
+            | Self::Bench(_)
             | Self::Verify(_)
             | Self::Doctor
             | Self::Config(_)

@@ -29,7 +29,7 @@ use std::time::Duration;
 use watch::Watch;
 
 pub(super) fn run(ground: &Ground, args: &DemoArgs) -> Outcome {
-    let seed = args.seed.unwrap_or_else(|| SystemRandom.next_u64() % 1_000_000);
+    let seed = args.seed.unwrap_or_else(|| SystemRandom::default().next_u64() % 1_000_000);
     let scratch = tempfile::Builder::new().prefix("everloop-demo-").tempdir().map_err(|error| {
         Failure::refused("no temporary folder can be made")
             .cause(error)
@@ -76,7 +76,11 @@ async fn start(scratch: &Path, log: &str) -> Result<Embedded, Failure> {
     };
     let options = ClientOptions {
         retry: RetryPolicy { initial_ms: 20, max_ms: 200, max_tries: 3 },
-        ..ClientOptions::new("http://127.0.0.1:1", Arc::new(SystemClock::start()), Arc::new(SystemRandom))
+        ..ClientOptions::new(
+            "http://127.0.0.1:1",
+            Arc::new(SystemClock::start()),
+            Arc::new(SystemRandom::default()),
+        )
     };
     Embedded::start(&start, options)
         .await
