@@ -5,6 +5,15 @@ use crate::report::Row;
 use anyhow::Context as _;
 use std::time::{Duration, Instant, SystemTime};
 
+/// How old an event is, by the wall clock.
+pub(crate) fn age(data: &str) -> anyhow::Result<Duration> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    // The envelope's members stand in order: this is cheaper than reading all of it, for a thousand at once.
+    let ts = data.split("\"ts\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let ts = ts.and_then(everloop_types::time::Timestamp::parse).context("an event without ts")?;
+    Ok(now.saturating_sub(Duration::from_micros(u64::try_from(ts.as_micros())?)))
+}
+
 /// So many followers of one task that writes so many events, one every five milliseconds.
 pub(crate) fn follow(address: &str, followers: usize, events: usize) -> anyhow::Result<Row> {
     block_on(async {
@@ -30,12 +39,7 @@ pub(crate) fn follow(address: &str, followers: usize, events: usize) -> anyhow::
                 while latencies.len() < events {
                     follower.next_line().await?;
                     let Some(data) = follower.line.strip_prefix("data:") else { continue };
-                    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-                    // The envelope's members stand in order: this is cheaper than reading all of it, for a thousand at once.
-                    let ts = data.split("\"ts\":\"").nth(1).and_then(|rest| rest.split('"').next());
-                    let ts =
-                        ts.and_then(everloop_types::time::Timestamp::parse).context("an event without ts")?;
-                    latencies.push(now.saturating_sub(Duration::from_micros(u64::try_from(ts.as_micros())?)));
+                    latencies.push(age(data)?);
                 }
                 anyhow::Ok(latencies)
             }));

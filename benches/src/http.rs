@@ -2,6 +2,7 @@
 
 use crate::load::{Connection, block_on, load, request};
 use crate::report::Row;
+use crate::scale::submit_many;
 use anyhow::Context as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,15 @@ pub(crate) fn tasks(
     block_on(load(name, address, time, concurrency, post, numbers))
 }
 
+/// The same without a key: nothing has to be looked up, and no page of a large index be written, for a task.
+pub(crate) fn keyless(address: &str, time: Duration, concurrency: usize) -> anyhow::Result<Row> {
+    let body = task(0).replace("\"key\":\"order-0000000000000000\",", "");
+    anyhow::ensure!(!body.contains("key"), "{body}");
+    let post = move |_| request("POST", "/api/v1/tasks?wait=30s", "", &body);
+    let name = "the same without a key";
+    block_on(load(name, address, time, concurrency, post, &Arc::default()))
+}
+
 /// `POST /tasks/batch` with a hundred tasks that nobody runs; counted are tasks.
 pub(crate) fn batches(address: &str, time: Duration, numbers: &Arc<AtomicU64>) -> anyhow::Result<Row> {
     const TASKS: u64 = 100;
@@ -46,24 +56,25 @@ pub(crate) fn bare(address: &str, time: Duration, concurrency: usize) -> anyhow:
     block_on(load("bare Axum handler", address, time, concurrency, get, &Arc::default()))
 }
 
+/// Registers a worker of a kind.
+pub(crate) async fn register(connection: &mut Connection, kind: &str) -> anyhow::Result<String> {
+    let spec = format!(
+        r#"{{"name":"bench","protocol":1,"kinds":[{{"kind":"{kind}","versions":[1]}}],"max_concurrent_tasks":1000}}"#
+    );
+    let worker = connection.json("POST", "/api/v1/workers", "", &spec).await?;
+    Ok(worker["id"].as_str().context("no id")?.to_owned())
+}
+
 /// A worker elsewhere that claims what waits, 32 at a time, and finishes each with a step and a result.
 pub(crate) fn remote(address: &str, time: Duration) -> anyhow::Result<Row> {
     const KIND: &str = "bench.remote";
     const LOOPS: usize = 32;
     block_on(async {
         let mut connection = Connection::open(address).await?;
-        let spec = format!(
-            r#"{{"name":"bench","protocol":1,"kinds":[{{"kind":"{KIND}","versions":[1]}}],"max_concurrent_tasks":1000}}"#
-        );
-        let worker = connection.json("POST", "/api/v1/workers", "", &spec).await?;
-        let worker = worker["id"].as_str().context("no id")?.to_owned();
+        let worker = register(&mut connection, KIND).await?;
         // Enough for the whole time.
         let waiting = 400 * usize::try_from(time.as_secs().max(1))? * 10;
-        for _ in 0..waiting / 1000 {
-            let tasks = vec![format!(r#"{{"kind":"{KIND}","input":1}}"#); 1000].join(",");
-            let body = format!("{{\"tasks\":[{tasks}]}}");
-            connection.json("POST", "/api/v1/tasks/batch", "", &body).await?;
-        }
+        submit_many(&mut connection, KIND, waiting).await?;
         let start = Instant::now();
         let (queue, work) = async_queue();
         let finished = Arc::new(AtomicU64::new(0));

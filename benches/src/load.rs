@@ -13,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) stream: BufReader<TcpStream>,
     pub(crate) line: String,
     pub(crate) body: Vec<u8>,
+    /// Whether the last answer said when to come again.
+    pub(crate) retry_after: bool,
 }
 
 impl Connection {
@@ -20,7 +22,7 @@ impl Connection {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("{address} does not answer"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), line: String::new(), body: Vec::new() })
+        Ok(Self { stream: BufReader::new(stream), line: String::new(), body: Vec::new(), retry_after: false })
     }
 
     /// Sends a request with a JSON body and reads the JSON answer.
@@ -56,17 +58,18 @@ impl Connection {
         self.next_line().await?;
         let status = self.line.split(' ').nth(1).context("no status line")?.parse()?;
         let mut length = None;
+        self.retry_after = false;
         loop {
             self.next_line().await?;
             let line = self.line.trim_end();
             if line.is_empty() {
                 return Ok((status, length));
             }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.trim().parse()?);
             }
+            self.retry_after |= name.eq_ignore_ascii_case("retry-after");
         }
     }
 

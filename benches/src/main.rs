@@ -17,6 +17,7 @@ mod life;
 mod load;
 mod process;
 mod report;
+mod scale;
 mod verify;
 
 use std::time::Duration;
@@ -32,48 +33,70 @@ fn tell(rows: &mut Vec<report::Row>, row: report::Row) {
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let (mut time, mut json, mut postgres) = (Duration::from_secs(3), None, None);
+    let (mut time, mut json, mut postgres, mut finished) = (Duration::from_secs(3), None, None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "bare-axum" => return process::serve_bare(),
             "--seconds" => time = Duration::from_secs(args.next().unwrap_or_default().parse()?),
             "--json" => json = args.next(),
             "--postgres" => postgres = args.next(),
-            other => anyhow::bail!("{other}: only --seconds N, --json FILE and --postgres URL are known"),
+            "--scale" => finished = Some(args.next().unwrap_or_default().parse()?),
+            other => anyhow::bail!(
+                "{other}: only --seconds N, --json FILE, --postgres URL and --scale TASKS are known"
+            ),
         }
     }
     let (mut rows, mut figures) = (Vec::new(), Vec::new());
-    limits(time, &mut rows)?;
-    life::start(&mut figures)?;
-    for concurrency in [1, 16, 64, 256] {
-        tell(&mut rows, inprocess::run(time, concurrency)?);
-    }
-    let folder = tempfile::tempdir_in(".")?;
-    let (running, address) = process::server(folder.path(), &[])?;
-    over_http("POST /tasks?wait=, submit to complete", &address, time, &mut rows)?;
-    life::disk(running, folder.path(), &mut figures)?;
-    let folder = tempfile::tempdir_in(".")?;
-    let (running, address) = process::server(folder.path(), &[])?;
-    tell(&mut rows, http::batches(&address, time, &Default::default())?);
-    tell(&mut rows, http::remote(&address, time)?);
-    tell(&mut rows, http::steps(&address, 1, 1_000)?);
-    tell(&mut rows, http::steps(&address, 64, 100)?);
-    for followers in [1, 100, 1_000] {
-        tell(&mut rows, follow::follow(&address, followers, 400)?);
-    }
-    drop(running);
-    life::restart(&mut figures)?;
-    life::streams(&mut figures)?;
-    verify::verify(&mut figures)?;
-    if let Some(url) = postgres {
-        let folder = tempfile::tempdir_in(".")?;
-        let (_running, address) = process::server(folder.path(), &["--database-url", &url])?;
-        over_http("the same on PostgreSQL", &address, time, &mut rows)?;
+    match finished {
+        Some(finished) => {
+            scale::followers(&mut rows, &mut figures)?;
+            scale::pollers(&mut rows, &mut figures)?;
+            scale::overload(&mut rows, &mut figures)?;
+            scale::file(finished, &mut rows, &mut figures)?;
+        }
+        None => speed(time, postgres, &mut rows, &mut figures)?,
     }
     println!("{}\n{}", report::table(&rows), report::figures(&figures));
     if let Some(file) = json {
-        let all = serde_json::json!({"rows": rows, "figures": figures});
+        let all = serde_json::json!({"machine": report::machine()?, "rows": rows, "figures": figures});
         std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
+    }
+    Ok(())
+}
+
+/// How fast it is, beside the limits.
+fn speed(
+    time: Duration,
+    postgres: Option<String>,
+    rows: &mut Vec<report::Row>,
+    figures: &mut Vec<report::Figure>,
+) -> anyhow::Result<()> {
+    limits(time, rows)?;
+    life::start(figures)?;
+    for concurrency in [1, 16, 64, 256] {
+        tell(rows, inprocess::run(time, concurrency)?);
+    }
+    let folder = tempfile::tempdir_in(".")?;
+    let (running, address) = process::server(folder.path(), &[])?;
+    over_http("POST /tasks?wait=, submit to complete", &address, time, rows)?;
+    tell(rows, http::keyless(&address, time, 64)?);
+    life::disk(running, folder.path(), figures)?;
+    let folder = tempfile::tempdir_in(".")?;
+    let (running, address) = process::server(folder.path(), &[])?;
+    tell(rows, http::batches(&address, time, &Default::default())?);
+    tell(rows, http::remote(&address, time)?);
+    tell(rows, http::steps(&address, 1, 1_000)?);
+    tell(rows, http::steps(&address, 64, 100)?);
+    for followers in [1, 100, 1_000] {
+        tell(rows, follow::follow(&address, followers, 400)?);
+    }
+    drop(running);
+    life::restart(figures)?;
+    verify::verify(figures)?;
+    if let Some(url) = postgres {
+        let folder = tempfile::tempdir_in(".")?;
+        let (_running, address) = process::server(folder.path(), &["--database-url", &url])?;
+        over_http("the same on PostgreSQL", &address, time, rows)?;
     }
     Ok(())
 }

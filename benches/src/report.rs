@@ -84,3 +84,18 @@ pub(crate) fn figures(figures: &[Figure]) -> String {
     }
     out
 }
+
+/// The machine, as the kernel tells it.
+pub(crate) fn machine() -> anyhow::Result<serde_json::Value> {
+    let first = |file: &str, name: &str| -> anyhow::Result<String> {
+        let text = std::fs::read_to_string(file)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        Ok(line.trim_start_matches([' ', '\t', ':']).to_owned())
+    };
+    Ok(serde_json::json!({
+        "cpu": first("/proc/cpuinfo", "model name")?,
+        "cores": std::thread::available_parallelism()?,
+        "memory": first("/proc/meminfo", "MemTotal")?,
+        "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
+    }))
+}

@@ -7,7 +7,7 @@ use crate::housekeep::{Housekeeper, Retention};
 use crate::live::{Follower, Subscription, Tails};
 use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
-use crate::pipeline::{self, Counters, Handle};
+use crate::pipeline::{self, CROWDED, Counters, Handle};
 use crate::reads::Reads;
 use crate::reconcile::{Reconciler, Wake};
 use crate::repeats::Repeats;
@@ -187,7 +187,7 @@ impl Engine {
         let counters = &self.pipeline.counters;
         !counters.failing.load(Ordering::Relaxed)
             && !self.reads.is_crowded()
-            && counters.waiting.load(Ordering::Relaxed) < 4 * limits::COMMIT_COMMANDS as u64
+            && counters.waiting.load(Ordering::Relaxed) < CROWDED
     }
 
     /// Live tails.

@@ -85,6 +85,8 @@ pub struct Counters {
 
 /// Commands that may wait before new ones are shed.
 const QUEUE: usize = 8 * limits::COMMIT_COMMANDS;
+/// Commands that may wait before new tasks are shed: those that are under way go before.
+pub(crate) const CROWDED: u64 = 4 * limits::COMMIT_COMMANDS as u64;
 
 /// The way into the pipeline.
 #[derive(Clone)]
@@ -141,20 +143,26 @@ impl Handle {
 
     fn send(&self, op: Op) -> Result<oneshot::Receiver<Result<Answer, Refusal>>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
-        self.ops.try_send((op, reply)).map_err(|error| {
+        let waiting = self.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        let refuse = |refusal| {
             self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    Refusal::new(Code::Overloaded, format!("{QUEUE} commands wait for the database already"))
-                        .hint("send the request again with the same key, after a while")
-                        .retry_after_ms(1_000)
-                }
-                mpsc::error::TrySendError::Closed(_) => stopped(),
-            }
-        })?;
-        Ok(answer)
+            Err(refusal)
+        };
+        if waiting >= CROWDED && matches!(op, Op::Submit(_)) {
+            return refuse(crowded(waiting));
+        }
+        match self.ops.try_send((op, reply)) {
+            Ok(()) => Ok(answer),
+            Err(mpsc::error::TrySendError::Full(_)) => refuse(crowded(QUEUE as u64)),
+            Err(mpsc::error::TrySendError::Closed(_)) => refuse(stopped()),
+        }
     }
+}
+
+fn crowded(waiting: u64) -> Refusal {
+    Refusal::new(Code::Overloaded, format!("{waiting} commands wait for the database already"))
+        .hint("send the request again with the same key, after a while")
+        .retry_after_ms(1_000)
 }
 
 fn stopped() -> Refusal {

@@ -405,3 +405,34 @@ async fn whoever_loses_a_task_to_another_in_one_commit_is_told() {
         [(1, Signal::LeaseLost)]
     );
 }
+
+/// What is under way goes before what is new: while the database stands, new tasks are shed long before the ends of old ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_tasks_are_shed_before_the_ends_of_old_ones() {
+    let Slowed { h, gate, .. } = Slowed::new();
+    let worker = h.worker(1).await;
+    let first = h.submit(mock()).await.unwrap().task.id;
+    let held = h.claim(worker, 1).await.unwrap();
+    gate.close();
+    let (h, mut submits) = (Arc::new(h), tokio::task::JoinSet::new());
+    while h.engine.is_ready() {
+        let h = h.clone();
+        submits.spawn(async move { h.submit(mock()).await.map(drop) });
+        assert!(submits.len() < 20_000, "nothing is ever shed");
+        tokio::task::yield_now().await;
+    }
+    let refused = h.submit(mock()).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after_ms), (Code::Overloaded, Some(1_000)));
+    let ends = tokio::spawn({
+        let h = h.clone();
+        async move { h.complete(worker, &held).await }
+    });
+    gate.open();
+    ends.await.unwrap();
+    h.reaches(first, State::Completed).await;
+    while let Some(submit) = submits.join_next().await {
+        let outcome = submit.unwrap();
+        assert!(outcome.err().is_none_or(|refusal| refusal.code == Code::Overloaded));
+    }
+    assert!(h.engine.is_ready());
+}
