@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::io::AsyncWriteExt as _;
 
 const MIB: f64 = 1024.0;
 
@@ -55,13 +54,7 @@ pub(crate) fn followers(rows: &mut Vec<Row>, figures: &mut Vec<Figure>) -> anyho
         let before = mib(&running)?;
         let mut open = Vec::with_capacity(FOLLOWERS);
         for n in 0..FOLLOWERS {
-            let mut follower = Connection::open(&address).await?;
-            let path = format!("/api/v1/tasks/{}/events?types=custom.bench", held[n % STREAMS].0);
-            let get = request("GET", &path, "accept: text/event-stream\r\n", "");
-            follower.stream.get_mut().write_all(&get).await?;
-            let (status, _) = follower.head().await?;
-            ensure!(status == 200, "a follower was answered with {status}");
-            open.push(follower);
+            open.push(crate::follow::open(&address, &held[n % STREAMS].0, "custom.bench").await?);
         }
         figures.push(Figure::new(
             "memory for 10,000 followers of 1,000 tasks",

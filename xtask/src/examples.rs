@@ -1,4 +1,4 @@
-//! The lane that runs what the documents show: the verifier and the worker in Python, and the README's first commands.
+//! The lane that runs what the documents show: the verifier and the workers in Python and shell, and the README's first commands.
 
 use crate::process::{cargo, on_path, output, root, succeed, target};
 use anyhow::{Context, Result, bail, ensure};
@@ -30,6 +30,7 @@ pub(crate) fn check() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = start(&everloop, folder.path())?;
     worker(&python, &everloop, &server.url)?;
+    shell_worker(&python)?;
     let readme = std::fs::read_to_string(root().join("README.md"))?;
     let section = readme.split("## First steps").nth(1).and_then(|rest| rest.split("## What holds").next());
     let section = section.context("the README has no section `First steps`")?;
@@ -104,6 +105,24 @@ fn worker(python: &Path, everloop: &Path, url: &str) -> Result<()> {
     let status = worker.child.wait()?;
     ensure!(status.success(), "examples/worker.py ended with {status}");
     Ok(())
+}
+
+/// `examples/worker-sh` passes the core of the conformance kit.
+fn shell_worker(python: &Path) -> Result<()> {
+    for tool in ["curl", "jq"] {
+        if on_path(tool).is_none() && on_path("apt-get").is_some() {
+            succeed(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", tool]))?;
+        }
+        on_path(tool).with_context(|| {
+            format!("{tool} is not here and could not be installed; examples/worker-sh needs it")
+        })?;
+    }
+    kit(python, &["--profile", "core", "--", "examples/worker-sh"])
+}
+
+/// Runs the conformance kit.
+pub(crate) fn kit(python: &Path, args: &[&str]) -> Result<()> {
+    succeed(Command::new(python).arg("sdks/conformance/kit.py").args(args).current_dir(root()))
 }
 
 /// The commands that a document shows, but for those that build.

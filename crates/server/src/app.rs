@@ -39,7 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             heartbeat: limits::STREAM_HEARTBEAT,
-            max_connections: 10_000,
+            max_connections: 16_384,
             header_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
