@@ -41,15 +41,18 @@ pub(crate) fn followers(rows: &mut Vec<Row>, figures: &mut Vec<Figure>) -> anyho
         let worker = register(&mut connection, "bench.stream").await?;
         submit_many(&mut connection, "bench.stream", STREAMS).await?;
         let path = format!("/api/v1/workers/{worker}/claim?wait=5s");
-        let claimed =
-            connection.json("POST", &path, "", &format!(r#"{{"max":{STREAMS},"request":1}}"#)).await?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let held: Vec<(String, String)> = claimed["assignments"]
-            .as_array()
-            .context("no assignments")?
-            .iter()
-            .map(|one| (text(&one["task"]), text(&one["lease"])))
-            .collect();
+        let mut held: Vec<(String, String)> = Vec::with_capacity(STREAMS);
+        // A commit gives some of them.
+        for request in 1..=STREAMS / 100 {
+            let body = format!(r#"{{"max":{},"request":{request}}}"#, STREAMS - held.len());
+            let claimed = connection.json("POST", &path, "", &body).await?;
+            let assignments = claimed["assignments"].as_array().context("no assignments")?;
+            held.extend(assignments.iter().map(|one| (text(&one["task"]), text(&one["lease"]))));
+            if held.len() == STREAMS {
+                break;
+            }
+        }
         ensure!(held.len() == STREAMS, "{} tasks were claimed", held.len());
         let before = mib(&running)?;
         let mut open = Vec::with_capacity(FOLLOWERS);

@@ -54,11 +54,11 @@ CREATE TABLE task (
 
 CREATE INDEX task_live_child ON task (parent, id) WHERE parent IS NOT NULL AND ended IS NULL;
 -- Lists go by the narrowest of these, in the order of the ids. What most tasks have in common is not indexed.
-CREATE INDEX task_state ON task (tenant, state, id);
-CREATE INDEX task_kind ON task (tenant, kind, id);
-CREATE INDEX task_queue ON task (tenant, queue, id) WHERE queue <> 'default';
-CREATE INDEX task_priority ON task (tenant, priority, id) WHERE priority <> 0;
-CREATE INDEX task_session ON task (tenant, session, id) WHERE session IS NOT NULL;
+CREATE INDEX task_state ON task (state, tenant, id);
+CREATE INDEX task_kind ON task (kind, tenant, id);
+CREATE INDEX task_queue ON task (queue, tenant, id) WHERE queue <> 'default';
+CREATE INDEX task_priority ON task (priority, tenant, id) WHERE priority <> 0;
+CREATE INDEX task_session ON task (session, tenant, id) WHERE session IS NOT NULL;
 CREATE INDEX task_child ON task (parent, id) WHERE parent IS NOT NULL;
 CREATE INDEX task_finished ON task (finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX task_data_subject ON task (tenant, data_subject) WHERE data_subject IS NOT NULL;
