@@ -1,0 +1,478 @@
+"""One step: run once, recorded, and from then on replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import datetime
+import functools
+import inspect
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
+
+from .attempt import CANCEL, TIMEOUT, Attempt, moment, now_text, stamp
+from .branch import (
+    Branch,
+    Held,
+    Inside,
+    blocking,
+    check_name,
+    drive,
+    entered,
+    find,
+    flush,
+    pause,
+)
+from .canonical import intent as intent_of
+from .codec import Arguments, NotJson, plain, read
+from .errors import (
+    Abandoned,
+    Cancelled,
+    Paused,
+    Stop,
+    Suspended,
+    TookTooLong,
+    Transient,
+    Validation,
+    from_wire,
+    to_wire,
+)
+from .journal import Recorded
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OnUnknown = Literal["rerun", "verify", "ask", "fail"]
+
+#: Waits shorter than this are held instead of suspending the task, in seconds.
+WARM_WAIT = 2.0
+#: What a person may answer about a step that was cut off.
+IN_DOUBT_CHOICES = ["happened", "rerun", "fail"]
+VALUE_MEDIA_TYPE = "application/vnd.everloop.value+json"
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What a `verify` function says of a step that was cut off: it happened, with this result."""
+
+    result: Any = None
+
+
+class _Verdict:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+#: It did not happen, and won't: it may run again.
+NOT_HAPPENED = _Verdict("NOT_HAPPENED")
+#: Nobody knows: a person is asked.
+UNKNOWN = _Verdict("UNKNOWN")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a step is run."""
+
+    name: str
+    kind: str = "step"
+    #: Further tries after the first one.
+    retries: int = 0
+    #: The largest delay before the second try, doubling from there, in seconds.
+    backoff: float = 1.0
+    max_backoff: float = 60.0
+    #: The longest time that one try may take, in seconds.
+    timeout: float | None = None
+    on_unknown: OnUnknown = "rerun"
+    verify: Callable[..., Any] | None = None
+    #: The caller's own key in place of the number of the occurrence.
+    key: str | None = None
+
+
+def resolve(attempt: Attempt, value: Any) -> Any:
+    """The value itself, where it was too large for its event."""
+    name = value.get("$blob") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(name, dict) or name.get("media_type") != VALUE_MEDIA_TYPE:
+        return value
+    return attempt.core.blob_value(str(name["id"]))
+
+
+async def run_step(
+    branch: Branch,
+    options: Options,
+    key: str,
+    arguments: Any,
+    work: Callable[[], Any],
+    *,
+    is_async: bool,
+    hint: Any = None,
+    verify: Callable[[], Any] | None = None,
+) -> Any:
+    """Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins."""
+    attempt = branch.attempt
+    branch.settle()
+    if branch.busy is not None and options.key is None:
+        text = (
+            f"step {key} begins while {branch.busy} is running: what runs at the same time needs scopes of its own "
+            "(`aio.parallel`, `aio.map`), or steps with a `key` of their own"
+        )
+        raise Validation(text, code="nondeterminism")
+    if branch.stopped is not None:
+        raise branch.stopped
+    intent = intent_of(arguments)
+    recorded = look(branch, key, options.kind, intent)
+    tries = 0
+    if recorded is not None:
+        if recorded.error is not None:
+            raise from_wire(recorded.error)
+        if recorded.is_done:
+            return read(await blocking_resolve(attempt, is_async, recorded.result), hint)
+        if recorded.on_unknown == "rerun":
+            tries = recorded.failed_tries
+        else:
+            found = await _in_doubt(branch, options, key, recorded, verify, is_async)
+            if found is not None:
+                result = plain(found.result)
+                attempt.completed(key, options.kind, intent, result, now_text())
+                return read(await blocking_resolve(attempt, is_async, result), hint)
+    branch.busy = key if options.key is None else branch.busy
+    try:
+        return await _live(branch, options, key, intent, recorded, tries, work, is_async, hint)
+    finally:
+        if branch.busy == key:
+            branch.busy = None
+
+
+async def blocking_resolve(attempt: Attempt, is_async: bool, value: Any) -> Any:
+    """The value itself, asked for only where it lies elsewhere."""
+    if isinstance(value, dict) and "$blob" in value:
+        return await blocking(attempt, is_async, lambda: resolve(attempt, value))
+    return value
+
+
+def look(branch: Branch, key: str, kind: str, intent: str) -> Recorded | None:
+    """What is recorded of a step."""
+    with branch.attempt.lock:
+        try:
+            return branch.attempt.journal.find(key, kind, intent)
+        except Paused as paused:
+            raise branch.stop(paused) from None
+
+
+async def _live(
+    branch: Branch,
+    options: Options,
+    key: str,
+    intent: str,
+    recorded: Recorded | None,
+    tries: int,
+    work: Callable[[], Any],
+    is_async: bool,
+    hint: Any,
+) -> Any:
+    attempt = branch.attempt
+    attempt.boundary(branch)
+    with attempt.lock:
+        ahead = attempt.journal.passed_over(branch.path)
+    if ahead is not None:
+        text = f"step {key} is new and stands before recorded step {ahead}"
+        attempt.push("log", {"level": "warn", "offset": 0, "source": "everloop", "text": text})
+    if recorded is not None and recorded.next_at is not None and tries <= options.retries:
+        await _until_next_try(branch, key, tries, moment(recorded.next_at), is_async)
+    policy = attempt.policy.get("on_unknown") or options.on_unknown
+    last = max(options.retries, tries)
+    while True:
+        attempt.boundary(branch)
+        started_at = now_text()
+        if policy != "rerun":
+            started = {"at": started_at, "intent": intent, "kind": options.kind, "on_unknown": policy, "step": key}
+            attempt.push("step.started", started)
+        await flush(attempt, is_async)
+        # Whoever was heard while waiting for the disk is heard before anything happens.
+        attempt.boundary(branch)
+        try:
+            with entered(branch, Inside(branch, key)):
+                value = await _call(work, options, key, is_async)
+            result = plain(value, "result")
+        except (Stop, KeyboardInterrupt):
+            raise
+        except asyncio.CancelledError:
+            raise _why_cancelled(attempt) from None
+        except BaseException as raised:
+            if isinstance(raised, NotJson):
+                raised.message = f"step {key}: {raised.message}"
+            tries += 1
+            then = _failed(branch, options, key, intent, raised, tries, tries <= last)
+            if isinstance(then, BaseException):
+                raise then from raised
+            await _until_next_try(branch, key, tries, then, is_async)
+            continue
+        _check_needed(branch)
+        attempt.completed(key, options.kind, intent, result, started_at)
+        return read(result, hint)
+
+
+def _check_needed(branch: Branch) -> None:
+    """What an abandoned branch gives is not recorded: the code has gone on without it."""
+    if branch.is_abandoned:
+        raise branch.stop(Abandoned())
+
+
+def _why_cancelled(attempt: Attempt) -> BaseException:
+    if attempt.control == CANCEL:
+        return Cancelled()
+    return TookTooLong() if attempt.control == TIMEOUT else asyncio.CancelledError()
+
+
+async def _call(work: Callable[[], Any], options: Options, key: str, is_async: bool) -> Any:
+    if is_async:
+        if options.timeout is None:
+            return await work()
+        try:
+            return await asyncio.wait_for(work(), options.timeout)
+        except asyncio.TimeoutError:
+            raise _too_long(key, options) from None
+    value = work() if options.timeout is None else _in_time(work, options, key)
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise Validation(f"step {key}: pass an `async def` function, so that it can be awaited", code="invalid_request")
+    return value
+
+
+def _too_long(key: str, options: Options) -> Transient:
+    return Transient(f"step {key} took longer than {options.timeout} s", code="step_timeout")
+
+
+def _in_time(work: Callable[[], Any], options: Options, key: str) -> Any:
+    """Runs it in a thread of its own: a function can't be stopped from outside, but left alone."""
+    ended: list[tuple[bool, Any]] = []
+    done = threading.Event()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            ended.append((True, context.run(work)))
+        except BaseException as error:
+            ended.append((False, error))
+        done.set()
+
+    threading.Thread(target=run, name=f"everloop-step-{key}", daemon=True).start()
+    if not done.wait(options.timeout):
+        raise _too_long(key, options)
+    is_value, found = ended[0]
+    if is_value:
+        return found
+    raise found
+
+
+def _failed(
+    branch: Branch, options: Options, key: str, intent: str, raised: BaseException, tries: int, may_retry: bool
+) -> BaseException | datetime.datetime:
+    """Records or holds a failure: the error to raise, or when the step tries again by itself."""
+    _check_needed(branch)
+    attempt = branch.attempt
+    try:
+        wire = plain(to_wire(raised))
+    except NotJson:
+        wire = {**to_wire(raised), "details": repr(getattr(raised, "details", None))}
+    record = {"error": wire, "intent": intent, "kind": options.kind, "step": key, "try": tries}
+    is_retried = wire["class"] in ("transient", "internal") and not isinstance(raised, NotJson)
+    if is_retried and may_retry:
+        ceiling = min(options.backoff * 2 ** (tries - 1), options.max_backoff)
+        at = datetime.datetime.now(datetime.timezone.utc)
+        at += datetime.timedelta(seconds=random.uniform(0, ceiling))
+        attempt.push("step.failed", {**record, "next_at": stamp(at)})
+        return at
+    error = from_wire(wire)
+
+    def write(is_outcome: bool) -> None:
+        # What ends the try is run again with the next one; when that is, the task's policy says.
+        again = {} if is_outcome or not is_retried else {"next_at": now_text()}
+        attempt.push("step.failed", {**record, **again})
+
+    branch.held.append(Held(error, write))
+    return error
+
+
+async def _until_next_try(branch: Branch, key: str, tries: int, at: datetime.datetime, is_async: bool) -> None:
+    attempt = branch.attempt
+    timer = f"{key}/try-{tries + 1}"
+    if timer in attempt.journal.fired:
+        return
+    left = (at - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    if left >= WARM_WAIT:
+        raise branch.stop(Suspended({"timer": {"at": stamp(at), "id": timer}}))
+    if left > 0:
+        await flush(attempt, is_async)
+        await pause(attempt, is_async, left)
+
+
+async def _in_doubt(
+    branch: Branch,
+    options: Options,
+    key: str,
+    recorded: Recorded,
+    verify: Callable[[], Any] | None,
+    is_async: bool,
+) -> Happened | None:
+    """A step that was started and never recorded: its outcome if somebody knows it, nothing if it shall run again."""
+    attempt, policy = branch.attempt, recorded.on_unknown
+    # An answer is about the start that it was asked for: one that is cut off again is asked about again.
+    question = key if recorded.starts <= 1 else f"{key}/start-{recorded.starts}"
+    unknown = Validation(f"step {key} was cut off, and nobody knows whether it happened", code="outcome_unknown")
+    if policy == "fail":
+        raise unknown
+    if policy == "verify" and question not in attempt.journal.asked and verify is not None:
+        attempt.boundary(branch)
+        with entered(branch, Inside(branch, key)):
+            verdict = verify()
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        if isinstance(verdict, Happened):
+            return verdict
+        if verdict is NOT_HAPPENED:
+            return None
+        if verdict is not UNKNOWN:
+            raise Validation(
+                f"step {key}: `verify` answers Happened(result), NOT_HAPPENED or UNKNOWN, and not {verdict!r}",
+                code="invalid_request",
+            )
+    answer = attempt.journal.decisions.get(question)
+    if answer is None:
+        if question not in attempt.journal.asked:
+            prompt = f"Step {options.name} was started and cut off. Did it happen?"
+            request = {"choices": IN_DOUBT_CHOICES, "id": question, "prompt": prompt}
+            attempt.push("approval.requested", request)
+        raise branch.stop(Suspended({"decision": {"id": question}}))
+    if answer.decision == "happened":
+        return Happened(await blocking_resolve(attempt, is_async, answer.result))
+    if answer.decision == "rerun":
+        return None
+    raise unknown
+
+
+class Step:
+    """A function that is a step wherever a task calls it, and a plain function everywhere else."""
+
+    def __init__(self, function: Callable[..., Any], options: Options, receiver: tuple[Any, ...] = ()) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.options = options
+        self.receiver = receiver
+        self.is_async = inspect.iscoroutinefunction(function)
+        self._arguments: Arguments | None = None
+
+    def __get__(self, instance: Any, owner: Any = None) -> Step:
+        return self if instance is None else Step(self.function, self.options, (instance,))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        branch = find()
+        if branch is None:
+            return self.function(*self.receiver, *args, **kwargs)
+        return begin(self, branch, args, kwargs)
+
+    def with_options(self, **options: Any) -> Step:
+        """The same step, run otherwise here: `fetch.with_options(retries=9)(url)`."""
+        return Step(self.function, replace(self.options, **options), self.receiver)
+
+    def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments as JSON."""
+        if self._arguments is None:
+            self._arguments = Arguments(self.function, skip=len(self.receiver))
+        try:
+            return self._arguments.write(args, kwargs)
+        except NotJson as error:
+            text = f"step {self.options.name}: argument {error.message}"
+            raise Validation(text, code="not_canonical") from None
+
+    @property
+    def result_hint(self) -> Any:
+        """What the function says that it gives."""
+        return None if self._arguments is None else self._arguments.hints.get("return")
+
+
+def begin(step: Step, branch: Branch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs a step in a branch: the result, or what gives it when awaited."""
+    arguments = step.write(args, kwargs)
+    key = branch.next_key(step.options.name, step.options.key)
+    verify = step.options.verify
+    running = run_step(
+        branch,
+        step.options,
+        key,
+        arguments,
+        functools.partial(step.function, *step.receiver, *args, **kwargs),
+        is_async=step.is_async,
+        hint=step.result_hint,
+        verify=None if verify is None else functools.partial(verify, *step.receiver, *args, **kwargs),
+    )
+    return running if step.is_async else drive(running)
+
+
+@overload
+def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def step(
+    *,
+    name: str | None = None,
+    kind: str = "step",
+    retries: int = 0,
+    backoff: float = 1.0,
+    max_backoff: float = 60.0,
+    timeout: float | None = None,
+    on_unknown: OnUnknown | None = None,
+    verify: Callable[..., Any] | None = None,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+@overload
+def step(
+    name: str,
+    function: Callable[..., R],
+    /,
+    *args: Any,
+    kind: str = "step",
+    retries: int = 0,
+    backoff: float = 1.0,
+    max_backoff: float = 60.0,
+    timeout: float | None = None,
+    on_unknown: OnUnknown | None = None,
+    verify: Callable[..., Any] | None = None,
+    key: str | None = None,
+) -> R: ...
+
+
+def step(*args: Any, **options: Any) -> Any:
+    """Makes a function a step, or runs one: `@step`, `@step(retries=3)`, `step("name", function, argument)`.
+
+    An outcome is recorded once; every later attempt of the task gets it without running the function. `retries` is how often
+    the step itself is tried again after an error that is retried, `backoff` seconds apart at most, then twice that, up to
+    `max_backoff`. `timeout` bounds one try, in seconds. `on_unknown` says what happens to one that was cut off: `rerun` with the
+    same idempotency key, `verify` by asking the function `verify` (which gets the same arguments and answers `Happened(result)`,
+    `NOT_HAPPENED` or `UNKNOWN`), `ask` a person, `fail`.
+    """
+    if options.get("on_unknown") is None:
+        options["on_unknown"] = "verify" if options.get("verify") is not None else "rerun"
+    if args and isinstance(args[0], str):
+        name, function, *rest = args
+        if isinstance(function, Step):
+            function = function.function
+        made = Step(function, Options(name=name, **options))
+        branch = find()
+        return function(*rest) if branch is None else begin(made, branch, tuple(rest), {})
+    name = options.pop("name", None)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = name or getattr(function, "__name__", type(function).__name__)
+        check_name(own)
+        return cast("Callable[P, R]", Step(function, Options(name=own, **options)))
+
+    return decorate(args[0]) if args else decorate

@@ -1,0 +1,499 @@
+"""The loop: register, claim, run, renew, listen, and go in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ._version import VERSION
+from .attempt import CANCEL, HAND_BACK, LOST, PAUSE, RUN, TIMEOUT, Attempt
+from .errors import EverloopError, Transient
+from .execute import execute, execute_async
+from .task import Task, registered
+from .transport import Transport, segment
+
+log = logging.getLogger("everloop")
+
+#: How long a request for tasks or signals is held open, in seconds.
+POLL = 30.0
+#: How often a worker says that it lives, in seconds.
+HEARTBEAT = 20.0
+#: How often leases, timeouts and graces are looked at, in seconds.
+TICK = 0.1
+#: Words about tasks that have not come yet, at most.
+EARLY = 256
+#: How long running tasks may go on when the worker stops, before they are given back, in seconds.
+DRAIN = 10.0
+
+BASE = "/api/v1"
+
+
+class Frames:
+    """Passing words on their way to live followers. They may be lost."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._queue: queue.SimpleQueue[tuple[Attempt, dict[str, Any]] | threading.Event | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._used: set[str] = set()
+
+    def send(self, attempt: Attempt, kind: str, data: Any) -> None:
+        """Shows something to whoever follows."""
+        with attempt.lock:
+            self._used.add(attempt.lease)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="everloop-frames", daemon=True)
+                self._thread.start()
+        self._queue.put((attempt, {"type": kind, "data": data}))
+
+    def drain(self, attempt: Attempt) -> None:
+        """Waits a moment until what the attempt has shown is sent."""
+        if attempt.lease in self._used:
+            self._used.discard(attempt.lease)
+            sent = threading.Event()
+            self._queue.put(sent)
+            sent.wait(1.0)
+
+    def stop(self) -> None:
+        """Ends its thread."""
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while True:
+            item = self._queue.get()
+            gathered: list[dict[str, Any]] = []
+            attempt: Attempt | None = None
+            after: threading.Event | None = None
+            while item is not None:
+                if isinstance(item, threading.Event):
+                    after = item
+                    break
+                if attempt is not None and (item[0] is not attempt or len(gathered) >= 100):
+                    self._post(attempt, gathered)
+                    gathered = []
+                attempt = item[0]
+                gathered.append(item[1])
+                if self._queue.empty():
+                    break
+                item = self._queue.get()
+            if attempt is not None:
+                self._post(attempt, gathered)
+            if after is not None:
+                after.set()
+            if item is None:
+                return
+
+    def _post(self, attempt: Attempt, frames: list[dict[str, Any]]) -> None:
+        try:
+            self._core.attempt_call(attempt, "events", {"worker": self._core.worker_id, "frames": frames})
+        except EverloopError as error:
+            log.debug("%s: frames were lost: %s", attempt.task, error)
+
+
+class Core:
+    """What the attempts of a worker share."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.worker_id = ""
+        self.executor = ThreadPoolExecutor(max_workers=32, thread_name_prefix="everloop-io")
+        self.frames = Frames(self)
+        self._due: set[Attempt] = set()
+        self._due_changed = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_lock = threading.Lock()
+        self.is_stopped = False
+        threading.Thread(target=self._write, name="everloop-writer", daemon=True).start()
+
+    def attempt_call(self, attempt: Attempt, act: str, body: dict[str, Any]) -> Any:
+        """A message about an attempt, sent once."""
+        path = f"{BASE}/tasks/{attempt.task}/attempts/{attempt.number}/{act}"
+        return self.transport.call("POST", path, body, headers={"everloop-lease": attempt.lease}, tries=1)
+
+    def journal_of(self, assignment: dict[str, Any]) -> list[dict[str, Any]]:
+        """The whole journal, what did not come with the claim too."""
+        items: list[dict[str, Any]] = assignment["journal"]
+        after = assignment.get("journal_after")
+        while after is not None:
+            path = f"{BASE}/tasks/{assignment['task']}/attempts/{assignment['attempt']}/journal"
+            headers = {"everloop-lease": assignment["lease"]}
+            page = self.transport.call("GET", path, query={"after": after}, headers=headers)
+            items += page["items"]
+            after = page.get("next_after")
+        return items
+
+    def blob_value(self, blob: str) -> Any:
+        """A value that was too large for its event."""
+        found = self.transport.call("GET", f"{BASE}/blobs/{segment(blob)}")
+        if isinstance(found, bytes):
+            import json
+
+            return json.loads(found)
+        return found
+
+    def ask(self, attempt: Attempt, work: Callable[[], Any]) -> Any:
+        """Asks the server until there is an answer, or the task has to stop."""
+        pause = 0.05
+        while True:
+            try:
+                return work()
+            except Transient:
+                if attempt.stop_sending() or attempt.stop() is not None:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    def flush_later(self, attempt: Attempt) -> None:
+        """Writes what an attempt has added, unless it does so itself before."""
+        with self._due_changed:
+            self._due.add(attempt)
+            if len(self._due) == 1:
+                self._due_changed.notify()
+
+    def _write(self) -> None:
+        while not self.is_stopped:
+            with self._due_changed:
+                if not self._due:
+                    self._due_changed.wait()
+                waiting = list(self._due)
+            now = time.monotonic()
+            for attempt in waiting:
+                if attempt.due == 0.0 or attempt.is_over:
+                    with self._due_changed:
+                        if attempt.due == 0.0 or attempt.is_over:
+                            self._due.discard(attempt)
+                elif attempt.is_due(now):
+                    self.executor.submit(self._flush, attempt)
+                    with self._due_changed:
+                        self._due.discard(attempt)
+            time.sleep(0.004)
+
+    @staticmethod
+    def _flush(attempt: Attempt) -> None:
+        try:
+            attempt.flush()
+        except BaseException as error:
+            log.debug("%s: events were not written: %s", attempt.task, error)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of async functions, in a thread of its own: a function that holds it up holds up no lease."""
+        with self._loop_lock:
+            if self._loop is None:
+                made = asyncio.new_event_loop()
+                threading.Thread(target=made.run_forever, name="everloop-loop", daemon=True).start()
+                self._loop = made
+            return self._loop
+
+    def stop(self) -> None:
+        """Ends its threads."""
+        self.is_stopped = True
+        with self._due_changed:
+            self._due_changed.notify()
+        self.frames.stop()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+class Worker:
+    """Runs tasks of the given functions until it is stopped: `Worker([digest]).serve()`.
+
+    The server is that of `transport`, else EVERLOOP_URL (with EVERLOOP_API_KEY), else the one that is found here.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task[..., Any]] | None = None,
+        *,
+        concurrency: int = 16,
+        queues: Iterable[str] | None = None,
+        name: str | None = None,
+        capabilities: Iterable[str] = (),
+        drain: float = DRAIN,
+        transport: Transport | None = None,
+        on_registered: Callable[[str], None] | None = None,
+    ) -> None:
+        self.tasks = {(task.kind, task.version): task for task in (registered() if tasks is None else tasks)}
+        if not self.tasks:
+            raise EverloopError("a worker needs at least one function with @task", code="invalid_request")
+        self.concurrency = concurrency
+        self.queues = list(queues or ())
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self.capabilities = list(capabilities)
+        self.drain = drain
+        if transport is None:
+            from .discover import found_transport
+
+            transport = found_transport()
+        self.core = Core(transport)
+        self.on_registered = on_registered
+        self._running: dict[str, Attempt] = {}
+        self._early: dict[tuple[str, int], dict[str, Any]] = {}
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def id(self) -> str:
+        """Its id, once it has registered."""
+        return self.core.worker_id
+
+    def register(self) -> None:
+        """Makes itself known; waits for a server that isn't there."""
+        kinds: dict[str, list[int]] = {}
+        for kind, version in sorted(self.tasks):
+            kinds.setdefault(kind, []).append(version)
+        spec = {
+            "kinds": [{"kind": kind, "versions": versions} for kind, versions in kinds.items()],
+            "max_concurrent_tasks": self.concurrency,
+            "name": self.name,
+            "protocol": 1,
+            "queues": self.queues,
+            "capabilities": self.capabilities,
+            "version": VERSION,
+        }
+        told = False
+        while not self._is_stopping:
+            try:
+                self.core.worker_id = self.core.transport.call("POST", f"{BASE}/workers", spec, tries=1)["id"]
+                if self.on_registered is not None:
+                    self.on_registered(self.core.worker_id)
+                return
+            except Transient as error:
+                if not told:
+                    log.warning("the server can't be reached; trying again: %s", error)
+                told = True
+                time.sleep(0.2)
+
+    def start(self) -> None:
+        """Registers, and works in threads until `stop`."""
+        self.register()
+        for run in (self._claim, self._listen, self._keep, self._beat):
+            thread = threading.Thread(target=self._guarded, args=(run,), name=f"everloop{run.__name__}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def serve(self) -> None:
+        """Works until SIGTERM or Ctrl-C, then lets running tasks go on for a while, and gives back the rest."""
+        ended = threading.Event()
+
+        def end(*_: Any) -> None:
+            ended.set()
+
+        before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self.start()
+            log.info("worker %s runs %s", self.id, ", ".join(sorted({kind for kind, _ in self.tasks})))
+            while not ended.wait(0.5):
+                pass
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+            self.stop()
+
+    def stop(self, drain: float | None = None) -> None:
+        """Takes no more tasks, lets those that run come to a step, and gives them back."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        with self._changed:
+            for attempt in self._running.values():
+                if attempt.control == RUN:
+                    attempt.tell(HAND_BACK)
+            self._changed.wait_for(lambda: not self._running, timeout=self.drain if drain is None else drain)
+        if self.id:
+            try:
+                self.core.transport.call("DELETE", f"{BASE}/workers/{self.id}", tries=1)
+            except EverloopError as error:
+                log.debug("worker %s could not say goodbye: %s", self.id, error)
+        self.core.stop()
+
+    def _guarded(self, run: Callable[[], None]) -> None:
+        while not self._is_stopping:
+            try:
+                run()
+            except Exception:
+                if self._is_stopping or self.core.transport.is_closed:
+                    return
+                log.exception("worker %s: %s goes on after an error", self.id, run.__name__)
+                time.sleep(0.5)
+
+    def _claim(self) -> None:
+        request, repeat = 0, False
+        while not self._is_stopping:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping or self._room() > 0)
+                room = self._room()
+            if self._is_stopping:
+                return
+            request += 0 if repeat else 1
+            repeat = False
+            asked = time.monotonic()
+            try:
+                answer = self.core.transport.call(
+                    "POST",
+                    f"{BASE}/workers/{self.id}/claim",
+                    {"max": room, "request": request},
+                    query={"wait": f"{POLL:.0f}s"},
+                    wait=POLL,
+                    tries=1,
+                )
+                for assignment in self._confirmed(answer["assignments"], asked):
+                    self._begin(assignment, asked)
+            except Transient as error:
+                log.debug("the server did not answer: %s", error)
+                repeat = True
+                time.sleep(0.05)
+            except EverloopError as error:
+                if self._is_stopping:
+                    return
+                if error.code != "not_found":
+                    raise
+                # The server does not know us any more: what we held is lost, and we begin anew.
+                with self._changed:
+                    for attempt in self._running.values():
+                        attempt.tell(LOST)
+                self.register()
+                request = 0
+
+    def _room(self) -> int:
+        return self.concurrency - len(self._running)
+
+    def _confirmed(self, assignments: list[dict[str, Any]], asked: float) -> list[dict[str, Any]]:
+        """Leases count from when they were asked for; those that are old by that are renewed before anything is begun."""
+        age = time.monotonic() - asked
+        if not any(age * 3000 >= (of.get("lease_ttl_ms") or float("inf")) for of in assignments):
+            return assignments
+        held = [{"task": of["task"], "lease": of["lease"]} for of in assignments]
+        lost = self.core.transport.call("POST", f"{BASE}/workers/{self.id}/renew", {"leases": held}, repeatable=True)
+        return [of for of in assignments if of["task"] not in lost["lost"]]
+
+    def _begin(self, assignment: dict[str, Any], asked: float) -> None:
+        attempt = Attempt(self.core, assignment, max(asked, time.monotonic() - 1.0))
+        with self._changed:
+            earlier = self._running.get(attempt.task)
+            if earlier is not None:
+                earlier.tell(LOST)
+            self._running[attempt.task] = attempt
+            word = self._early.pop((attempt.task, attempt.number), None)
+        if word is not None:
+            self._tell(attempt, word)
+        found = self._task_of(attempt)
+
+        def ended() -> None:
+            with self._changed:
+                if self._running.get(attempt.task) is attempt:
+                    del self._running[attempt.task]
+                self._changed.notify_all()
+
+        if found is not None and found.is_async:
+            loop = self.core.loop()
+            asyncio.run_coroutine_threadsafe(execute_async(attempt, found, ended), loop)
+        else:
+            context = contextvars.Context()
+            run = (execute, attempt, found, ended)
+            threading.Thread(target=context.run, args=run, name=attempt.task, daemon=True).start()
+
+    def _task_of(self, attempt: Attempt) -> Task[..., Any] | None:
+        kind = attempt.spec["kind"]
+        if attempt.kind_version is not None:
+            return self.tasks.get((kind, attempt.kind_version))
+        versions = [version for known, version in self.tasks if known == kind]
+        return self.tasks[(kind, max(versions))] if versions else None
+
+    def _listen(self) -> None:
+        while not self._is_stopping:
+            try:
+                path = f"{BASE}/workers/{self.id}/signals"
+                answer = self.core.transport.call("GET", path, query={"wait": f"{POLL:.0f}s"}, wait=POLL, tries=1)
+            except EverloopError as error:
+                log.debug("no signals: %s", error)
+                time.sleep(0.1)
+                continue
+            for word in answer["signals"]:
+                with self._changed:
+                    attempt = self._running.get(word["task"])
+                    if attempt is None or attempt.number != word["attempt"]:
+                        self._early[(word["task"], word["attempt"])] = word
+                        while len(self._early) > EARLY:
+                            del self._early[min(self._early)]
+                        continue
+                self._tell(attempt, word)
+
+    @staticmethod
+    def _tell(attempt: Attempt, word: dict[str, Any]) -> None:
+        controls = {"pause": PAUSE, "resume": RUN, "cancel": CANCEL, "lease_lost": LOST}
+        grace = word.get("grace_ms")
+        attempt.tell(controls[word["signal"]], None if grace is None else grace / 1000)
+
+    def _keep(self) -> None:
+        """Renews leases that are a third through, and ends what may not go on."""
+        while not self._is_stopping:
+            time.sleep(TICK)
+            now = time.monotonic()
+            with self._changed:
+                running = list(self._running.values())
+            for attempt in running:
+                limit = attempt.policy.get("timeout_ms")
+                if limit is not None and now - attempt.started >= limit / 1000:
+                    grace = attempt.policy.get("grace_ms")
+                    attempt.tell(TIMEOUT, None if grace is None else grace / 1000)
+                if attempt.is_expired():
+                    attempt.tell(LOST)
+                elif attempt.grace_ends is not None and now >= attempt.grace_ends:
+                    self.core.executor.submit(self._cut_off, attempt)
+                if attempt.control == LOST:
+                    self._forget(attempt)
+            due = [
+                of for of in running if of.lease_life and now - of.renewed >= of.lease_life / 3 and of.control != LOST
+            ]
+            if not due:
+                continue
+            held = [{"task": of.task, "lease": of.lease} for of in due]
+            try:
+                answer = self.core.transport.call("POST", f"{BASE}/workers/{self.id}/renew", {"leases": held}, tries=1)
+            except EverloopError as error:
+                log.debug("leases could not be renewed: %s", error)
+                continue
+            for attempt in due:
+                if attempt.task in answer["lost"]:
+                    attempt.tell(LOST)
+                else:
+                    attempt.renewed = now
+
+    def _cut_off(self, attempt: Attempt) -> None:
+        """The grace has passed and the code has not come to its end."""
+        from .execute import timed_out
+
+        if attempt.control == TIMEOUT:
+            attempt.end("fail", {"error": timed_out(attempt)})
+        elif attempt.control == CANCEL:
+            attempt.end("finish", {"cancelled": True})
+        self._forget(attempt)
+
+    def _forget(self, attempt: Attempt) -> None:
+        """Its code may still run, but nothing that it does counts."""
+        with self._changed:
+            if self._running.get(attempt.task) is attempt:
+                del self._running[attempt.task]
+            self._changed.notify_all()
+
+    def _beat(self) -> None:
+        while not self._is_stopping:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping, timeout=HEARTBEAT)
+            if self._is_stopping:
+                return
+            try:
+                self.core.transport.call("POST", f"{BASE}/workers/{self.id}/heartbeat", {}, tries=1)
+            except EverloopError as error:
+                log.debug("a heartbeat was not heard: %s", error)
