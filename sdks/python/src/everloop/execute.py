@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .attempt import CANCEL, LOST, TIMEOUT, Attempt
+from .attempt import CANCEL, LOST, STOPS, TIMEOUT, Attempt
 from .branch import Branch, entered
 from .codec import NotJson, plain
 from .errors import (
@@ -84,16 +84,18 @@ async def execute_async(attempt: Attempt, task: Task[..., Any], ended: Callable[
 
     async def work() -> Any:
         found, args, kwargs = await loop.run_in_executor(attempt.core.executor, _call_of, attempt, task)
+        with attempt.lock:
+            attempt.main = asyncio.current_task()
+            is_told = attempt.control in STOPS
+        if is_told and attempt.main is not None:
+            # It hears of it where it first waits, so that it can clean up.
+            attempt.main.cancel()
         with entered(branch):
             return await found.function(*args, **kwargs)
 
     result: Any = None
     raised: BaseException | None = None
     main = asyncio.ensure_future(work())
-    with attempt.lock:
-        attempt.main = main
-    if attempt.stop() is not None and attempt.control in (CANCEL, TIMEOUT, LOST):
-        main.cancel()
     try:
         await asyncio.wait([main])
         result = main.result()
