@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from everloop import Client
+from everloop import Client, Worker
 from everloop.discover import listens
 from everloop.transport import Transport
 
@@ -124,3 +124,20 @@ def finish(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == 0, f"{out}\n{err}"
     return out
+
+
+@pytest.fixture
+def working(server: Server) -> Iterator[Callable[..., Worker]]:
+    """Starts workers in this process that are stopped at the end of the test."""
+    workers: list[Worker] = []
+
+    def begin(*tasks: Any, **options: Any) -> Worker:
+        worker = Worker(tasks, transport=Transport(server.url), drain=2.0, **options)
+        worker.start()
+        workers.append(worker)
+        return worker
+
+    yield begin
+    for worker in workers:
+        worker.stop()
+        worker.core.transport.close()

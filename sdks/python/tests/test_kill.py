@@ -56,7 +56,7 @@ def test_kills_at_random_points_lose_nothing_and_repeat_nothing_that_was_recorde
         # Until something new was recorded: an attempt that is lost five times without that is poison.
         before = effects.stat().st_size if effects.exists() else 0
         until(
-            lambda size=before: process.poll() is not None or (effects.exists() and effects.stat().st_size > size + 130)  # type: ignore[misc]
+            lambda size=before: process.poll() is not None or (effects.exists() and effects.stat().st_size > size + 130)
         )
         time.sleep(chance.uniform(0, 0.15))
         if process.poll() is not None:

@@ -25,83 +25,25 @@ class Api:
     def put_blob(self, data: bytes, media_type: str = "application/octet-stream") -> Any:
         """Keep bytes that are too large for an input."""
         headers = {"content-type": media_type}
-        return self.transport.call(
-            "POST",
-            "/api/v1/blobs",
-            None,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            raw=data,
-        )
+        return self.transport.call("POST", "/api/v1/blobs", None, headers={name: str(value) for name, value in headers.items() if value is not None}, raw=data)
 
     def get_blob(self, blob: str | int) -> Any:
         """Get the bytes of a blob."""
         return self.transport.call("GET", f"/api/v1/blobs/{segment(str(blob))}", None)
 
-    def list_dead_letters(
-        self,
-        *,
-        kind: Any = None,
-        queue: Any = None,
-        priority: Any = None,
-        label: Any = None,
-        parent: Any = None,
-        session: Any = None,
-        key_prefix: Any = None,
-        q: Any = None,
-        created_by: Any = None,
-        limit: Any = None,
-        cursor: Any = None,
-    ) -> Any:
+    def list_dead_letters(self, *, kind: Any = None, queue: Any = None, priority: Any = None, label: Any = None, parent: Any = None, session: Any = None, key_prefix: Any = None, q: Any = None, created_by: Any = None, limit: Any = None, cursor: Any = None) -> Any:
         """List tasks that failed."""
-        query = {
-            "kind": kind,
-            "queue": queue,
-            "priority": priority,
-            "label": label,
-            "parent": parent,
-            "session": session,
-            "key_prefix": key_prefix,
-            "q": q,
-            "created_by": created_by,
-            "limit": limit,
-            "cursor": cursor,
-        }
+        query = {"kind": kind, "queue": queue, "priority": priority, "label": label, "parent": parent, "session": session, "key_prefix": key_prefix, "q": q, "created_by": created_by, "limit": limit, "cursor": cursor}
         return self.transport.call("GET", "/api/v1/dead-letters", None, query=query)
 
     def redrive(self, id: str | int, *, idempotency_key: Any = None) -> Any:
         """Try a failed task again, as a fork with all that succeeded."""
         headers = {"idempotency-key": idempotency_key}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/dead-letters/{segment(str(id))}/redrive",
-            None,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            repeatable=idempotency_key is not None,
-        )
+        return self.transport.call("POST", f"/api/v1/dead-letters/{segment(str(id))}/redrive", None, headers={name: str(value) for name, value in headers.items() if value is not None}, repeatable=idempotency_key is not None)
 
-    def events(
-        self,
-        *,
-        after: Any = None,
-        task: Any = None,
-        session: Any = None,
-        parent: Any = None,
-        kind: Any = None,
-        label: Any = None,
-        types: Any = None,
-        limit: Any = None,
-    ) -> Any:
+    def events(self, *, after: Any = None, task: Any = None, session: Any = None, parent: Any = None, kind: Any = None, label: Any = None, types: Any = None, limit: Any = None) -> Any:
         """Read or follow many streams at once."""
-        query = {
-            "after": after,
-            "task": task,
-            "session": session,
-            "parent": parent,
-            "kind": kind,
-            "label": label,
-            "types": types,
-            "limit": limit,
-        }
+        query = {"after": after, "task": task, "session": session, "parent": parent, "kind": kind, "label": label, "types": types, "limit": limit}
         return self.transport.call("GET", "/api/v1/events", None, query=query)
 
     def inbox(self, *, limit: Any = None, cursor: Any = None) -> Any:
@@ -141,67 +83,21 @@ class Api:
         """Get figures."""
         return self.transport.call("GET", "/api/v1/stats", None)
 
-    def list_tasks(
-        self,
-        *,
-        kind: Any = None,
-        queue: Any = None,
-        priority: Any = None,
-        label: Any = None,
-        parent: Any = None,
-        session: Any = None,
-        key_prefix: Any = None,
-        q: Any = None,
-        created_by: Any = None,
-        limit: Any = None,
-        cursor: Any = None,
-        state: Any = None,
-        order: Any = None,
-    ) -> Any:
+    def list_tasks(self, *, kind: Any = None, queue: Any = None, priority: Any = None, label: Any = None, parent: Any = None, session: Any = None, key_prefix: Any = None, q: Any = None, created_by: Any = None, limit: Any = None, cursor: Any = None, state: Any = None, order: Any = None) -> Any:
         """List tasks."""
-        query = {
-            "kind": kind,
-            "queue": queue,
-            "priority": priority,
-            "label": label,
-            "parent": parent,
-            "session": session,
-            "key_prefix": key_prefix,
-            "q": q,
-            "created_by": created_by,
-            "limit": limit,
-            "cursor": cursor,
-            "state": state,
-            "order": order,
-        }
+        query = {"kind": kind, "queue": queue, "priority": priority, "label": label, "parent": parent, "session": session, "key_prefix": key_prefix, "q": q, "created_by": created_by, "limit": limit, "cursor": cursor, "state": state, "order": order}
         return self.transport.call("GET", "/api/v1/tasks", None, query=query)
 
-    def submit_task(
-        self, body: Any, *, wait: Any = None, stream: Any = None, idempotency_key: Any = None, traceparent: Any = None
-    ) -> Any:
+    def submit_task(self, body: Any, *, wait: Any = None, stream: Any = None, idempotency_key: Any = None, traceparent: Any = None) -> Any:
         """Submit a task."""
         query = {"wait": wait, "stream": stream}
         headers = {"idempotency-key": idempotency_key, "traceparent": traceparent}
-        return self.transport.call(
-            "POST",
-            "/api/v1/tasks",
-            body,
-            query=query,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            wait=60.0 if wait is not None else 0.0,
-            repeatable=idempotency_key is not None,
-        )
+        return self.transport.call("POST", "/api/v1/tasks", body, query=query, headers={name: str(value) for name, value in headers.items() if value is not None}, wait=60.0 if wait is not None else 0.0, repeatable=idempotency_key is not None)
 
     def submit_batch(self, body: Any, *, idempotency_key: Any = None) -> Any:
         """Submit up to 1,000 tasks."""
         headers = {"idempotency-key": idempotency_key}
-        return self.transport.call(
-            "POST",
-            "/api/v1/tasks/batch",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            repeatable=idempotency_key is not None,
-        )
+        return self.transport.call("POST", "/api/v1/tasks/batch", body, headers={name: str(value) for name, value in headers.items() if value is not None}, repeatable=idempotency_key is not None)
 
     def bulk(self, body: Any) -> Any:
         """Cancel, pause, resume or redrive tasks by filter."""
@@ -215,24 +111,12 @@ class Api:
         """Get a task."""
         query = {"wait": wait}
         headers = {"if-none-match": if_none_match}
-        return self.transport.call(
-            "GET",
-            f"/api/v1/tasks/{segment(str(id))}",
-            None,
-            query=query,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            wait=60.0 if wait is not None else 0.0,
-        )
+        return self.transport.call("GET", f"/api/v1/tasks/{segment(str(id))}", None, query=query, headers={name: str(value) for name, value in headers.items() if value is not None}, wait=60.0 if wait is not None else 0.0)
 
     def update_task(self, id: str | int, body: Any, *, if_match: Any = None) -> Any:
         """Change a live task."""
         headers = {"if-match": if_match}
-        return self.transport.call(
-            "PATCH",
-            f"/api/v1/tasks/{segment(str(id))}",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("PATCH", f"/api/v1/tasks/{segment(str(id))}", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def task_attempts(self, id: str | int) -> Any:
         """List the attempts of a task."""
@@ -241,73 +125,38 @@ class Api:
     def write_events(self, id: str | int, n: str | int, body: Any, *, everloop_lease: Any = None) -> Any:
         """Write events, show frames."""
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/events",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/events", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def fail(self, id: str | int, n: str | int, body: Any, *, everloop_lease: Any = None) -> Any:
         """End the try with an error."""
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/fail",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/fail", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def finish(self, id: str | int, n: str | int, body: Any, *, everloop_lease: Any = None) -> Any:
         """End the task."""
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/finish",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/finish", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def journal(self, id: str | int, n: str | int, *, after: Any = None, everloop_lease: Any = None) -> Any:
         """Read what was recorded."""
         query = {"after": after}
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "GET",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/journal",
-            None,
-            query=query,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("GET", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/journal", None, query=query, headers={name: str(value) for name, value in headers.items() if value is not None})
 
-    def attempt_logs(
-        self, id: str | int, n: str | int, *, level: Any = None, limit: Any = None, cursor: Any = None
-    ) -> Any:
+    def attempt_logs(self, id: str | int, n: str | int, *, level: Any = None, limit: Any = None, cursor: Any = None) -> Any:
         """Read the log of an attempt."""
         query = {"level": level, "limit": limit, "cursor": cursor}
-        return self.transport.call(
-            "GET", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/logs", None, query=query
-        )
+        return self.transport.call("GET", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/logs", None, query=query)
 
     def release(self, id: str | int, n: str | int, body: Any, *, everloop_lease: Any = None) -> Any:
         """Give the task back undone."""
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/release",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/release", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def suspend(self, id: str | int, n: str | int, body: Any, *, everloop_lease: Any = None) -> Any:
         """End the attempt; the task waits."""
         headers = {"everloop-lease": everloop_lease}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/suspend",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/attempts/{segment(str(n))}/suspend", body, headers={name: str(value) for name, value in headers.items() if value is not None})
 
     def cancel_task(self, id: str | int, body: Any) -> Any:
         """End a task."""
@@ -326,9 +175,7 @@ class Api:
         """Answer a question of a task."""
         return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/decision", body)
 
-    def task_events(
-        self, id: str | int, *, after: Any = None, types: Any = None, limit: Any = None, frames: Any = None
-    ) -> Any:
+    def task_events(self, id: str | int, *, after: Any = None, types: Any = None, limit: Any = None, frames: Any = None) -> Any:
         """Read or follow the events of a task."""
         query = {"after": after, "types": types, "limit": limit, "frames": frames}
         return self.transport.call("GET", f"/api/v1/tasks/{segment(str(id))}/events", None, query=query)
@@ -340,13 +187,7 @@ class Api:
     def fork_task(self, id: str | int, body: Any, *, idempotency_key: Any = None) -> Any:
         """Begin a new task with recorded steps of this one."""
         headers = {"idempotency-key": idempotency_key}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/tasks/{segment(str(id))}/fork",
-            body,
-            headers={name: str(value) for name, value in headers.items() if value is not None},
-            repeatable=idempotency_key is not None,
-        )
+        return self.transport.call("POST", f"/api/v1/tasks/{segment(str(id))}/fork", body, headers={name: str(value) for name, value in headers.items() if value is not None}, repeatable=idempotency_key is not None)
 
     def send_input(self, id: str | int, body: Any) -> Any:
         """Send something to a task."""
@@ -395,13 +236,7 @@ class Api:
     def claim(self, worker: str | int, body: Any, *, wait: Any = None) -> Any:
         """Wait for tasks."""
         query = {"wait": wait}
-        return self.transport.call(
-            "POST",
-            f"/api/v1/workers/{segment(str(worker))}/claim",
-            body,
-            query=query,
-            wait=60.0 if wait is not None else 0.0,
-        )
+        return self.transport.call("POST", f"/api/v1/workers/{segment(str(worker))}/claim", body, query=query, wait=60.0 if wait is not None else 0.0)
 
     def heartbeat(self, worker: str | int, body: Any) -> Any:
         """Say that a worker lives."""
@@ -414,13 +249,7 @@ class Api:
     def signals(self, worker: str | int, *, wait: Any = None) -> Any:
         """Wait for words about held tasks."""
         query = {"wait": wait}
-        return self.transport.call(
-            "GET",
-            f"/api/v1/workers/{segment(str(worker))}/signals",
-            None,
-            query=query,
-            wait=60.0 if wait is not None else 0.0,
-        )
+        return self.transport.call("GET", f"/api/v1/workers/{segment(str(worker))}/signals", None, query=query, wait=60.0 if wait is not None else 0.0)
 
     def health(self) -> Any:
         """Ask whether everything works."""
@@ -461,65 +290,17 @@ class AsyncApi:
         """Get the bytes of a blob."""
         return await asyncio.to_thread(self.api.get_blob, blob)
 
-    async def list_dead_letters(
-        self,
-        *,
-        kind: Any = None,
-        queue: Any = None,
-        priority: Any = None,
-        label: Any = None,
-        parent: Any = None,
-        session: Any = None,
-        key_prefix: Any = None,
-        q: Any = None,
-        created_by: Any = None,
-        limit: Any = None,
-        cursor: Any = None,
-    ) -> Any:
+    async def list_dead_letters(self, *, kind: Any = None, queue: Any = None, priority: Any = None, label: Any = None, parent: Any = None, session: Any = None, key_prefix: Any = None, q: Any = None, created_by: Any = None, limit: Any = None, cursor: Any = None) -> Any:
         """List tasks that failed."""
-        return await asyncio.to_thread(
-            self.api.list_dead_letters,
-            kind=kind,
-            queue=queue,
-            priority=priority,
-            label=label,
-            parent=parent,
-            session=session,
-            key_prefix=key_prefix,
-            q=q,
-            created_by=created_by,
-            limit=limit,
-            cursor=cursor,
-        )
+        return await asyncio.to_thread(self.api.list_dead_letters, kind=kind, queue=queue, priority=priority, label=label, parent=parent, session=session, key_prefix=key_prefix, q=q, created_by=created_by, limit=limit, cursor=cursor)
 
     async def redrive(self, id: str | int, *, idempotency_key: Any = None) -> Any:
         """Try a failed task again, as a fork with all that succeeded."""
         return await asyncio.to_thread(self.api.redrive, id, idempotency_key=idempotency_key)
 
-    async def events(
-        self,
-        *,
-        after: Any = None,
-        task: Any = None,
-        session: Any = None,
-        parent: Any = None,
-        kind: Any = None,
-        label: Any = None,
-        types: Any = None,
-        limit: Any = None,
-    ) -> Any:
+    async def events(self, *, after: Any = None, task: Any = None, session: Any = None, parent: Any = None, kind: Any = None, label: Any = None, types: Any = None, limit: Any = None) -> Any:
         """Read or follow many streams at once."""
-        return await asyncio.to_thread(
-            self.api.events,
-            after=after,
-            task=task,
-            session=session,
-            parent=parent,
-            kind=kind,
-            label=label,
-            types=types,
-            limit=limit,
-        )
+        return await asyncio.to_thread(self.api.events, after=after, task=task, session=session, parent=parent, kind=kind, label=label, types=types, limit=limit)
 
     async def inbox(self, *, limit: Any = None, cursor: Any = None) -> Any:
         """List everything that waits for a person."""
@@ -557,53 +338,13 @@ class AsyncApi:
         """Get figures."""
         return await asyncio.to_thread(self.api.stats)
 
-    async def list_tasks(
-        self,
-        *,
-        kind: Any = None,
-        queue: Any = None,
-        priority: Any = None,
-        label: Any = None,
-        parent: Any = None,
-        session: Any = None,
-        key_prefix: Any = None,
-        q: Any = None,
-        created_by: Any = None,
-        limit: Any = None,
-        cursor: Any = None,
-        state: Any = None,
-        order: Any = None,
-    ) -> Any:
+    async def list_tasks(self, *, kind: Any = None, queue: Any = None, priority: Any = None, label: Any = None, parent: Any = None, session: Any = None, key_prefix: Any = None, q: Any = None, created_by: Any = None, limit: Any = None, cursor: Any = None, state: Any = None, order: Any = None) -> Any:
         """List tasks."""
-        return await asyncio.to_thread(
-            self.api.list_tasks,
-            kind=kind,
-            queue=queue,
-            priority=priority,
-            label=label,
-            parent=parent,
-            session=session,
-            key_prefix=key_prefix,
-            q=q,
-            created_by=created_by,
-            limit=limit,
-            cursor=cursor,
-            state=state,
-            order=order,
-        )
+        return await asyncio.to_thread(self.api.list_tasks, kind=kind, queue=queue, priority=priority, label=label, parent=parent, session=session, key_prefix=key_prefix, q=q, created_by=created_by, limit=limit, cursor=cursor, state=state, order=order)
 
-    async def submit_task(
-        self, body: Any, *, wait: Any = None, stream: Any = None, idempotency_key: Any = None, traceparent: Any = None
-    ) -> Any:
+    async def submit_task(self, body: Any, *, wait: Any = None, stream: Any = None, idempotency_key: Any = None, traceparent: Any = None) -> Any:
         """Submit a task."""
-        return await asyncio.to_thread(
-            self.api.submit_task,
-            body,
-            wait=wait,
-            stream=stream,
-            idempotency_key=idempotency_key,
-            traceparent=traceparent,
-        )
+        return await asyncio.to_thread(self.api.submit_task, body, wait=wait, stream=stream, idempotency_key=idempotency_key, traceparent=traceparent)
 
     async def submit_batch(self, body: Any, *, idempotency_key: Any = None) -> Any:
         """Submit up to 1,000 tasks."""
@@ -645,9 +386,7 @@ class AsyncApi:
         """Read what was recorded."""
         return await asyncio.to_thread(self.api.journal, id, n, after=after, everloop_lease=everloop_lease)
 
-    async def attempt_logs(
-        self, id: str | int, n: str | int, *, level: Any = None, limit: Any = None, cursor: Any = None
-    ) -> Any:
+    async def attempt_logs(self, id: str | int, n: str | int, *, level: Any = None, limit: Any = None, cursor: Any = None) -> Any:
         """Read the log of an attempt."""
         return await asyncio.to_thread(self.api.attempt_logs, id, n, level=level, limit=limit, cursor=cursor)
 
@@ -675,9 +414,7 @@ class AsyncApi:
         """Answer a question of a task."""
         return await asyncio.to_thread(self.api.decide, id, body)
 
-    async def task_events(
-        self, id: str | int, *, after: Any = None, types: Any = None, limit: Any = None, frames: Any = None
-    ) -> Any:
+    async def task_events(self, id: str | int, *, after: Any = None, types: Any = None, limit: Any = None, frames: Any = None) -> Any:
         """Read or follow the events of a task."""
         return await asyncio.to_thread(self.api.task_events, id, after=after, types=types, limit=limit, frames=frames)
 

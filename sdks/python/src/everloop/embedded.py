@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .discover import binary, listens, read_key, read_server
-from .errors import EverloopError, Unreachable
+from .errors import Auth, EverloopError, Unreachable
 from .transport import Transport
 
 log = logging.getLogger("everloop")
@@ -22,6 +22,8 @@ START = 30.0
 #: How long a server may take to stop before it is killed, in seconds.
 STOP = 20.0
 LOOK = 0.01
+#: How often in a row a server may refuse to start for another reason than that its folder is in use.
+REFUSALS = 3
 
 
 class Embedded:
@@ -32,6 +34,7 @@ class Embedded:
         self.process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._is_stopping = False
+        self._refusals = 0
         url, key = self._there()
         self.transport = Transport(url, key, on_unreachable=self._again)
 
@@ -57,17 +60,31 @@ class Embedded:
         while time.monotonic() < ends:
             server = read_server(self.folder)
             if server is not None and listens(server["url"]):
-                return server["url"], read_key(self.folder)
+                return server["url"], self._key_for(server["url"])
             said = self._start() or said
             if self.process is not None:
                 server = read_server(self.folder)
                 assert server is not None
-                return server["url"], read_key(self.folder)
+                return server["url"], self._key_for(server["url"])
             # Somebody else has the folder: they are starting, or still stopping.
             time.sleep(0.05)
         raise Unreachable(
             f"no server could be started for {self.folder}: {said or 'it did not answer'}", code="not_started"
         )
+
+    def _key_for(self, url: str) -> str | None:
+        """The key to show: none to a server in dev mode, which asks for none and refuses a wrong one."""
+        asking = Transport(url)
+        try:
+            asking.call("GET", "/api/v1/about")
+        except Auth:
+            return read_key(self.folder)
+        except EverloopError:
+            # Whoever asks it something will hear why.
+            pass
+        finally:
+            asking.close()
+        return None
 
     def _start(self) -> str:
         """Starts a server: nothing, or what it said when it ended at once."""
@@ -97,7 +114,9 @@ class Embedded:
                 self._reap(process)
                 said = log_file.read_text(errors="replace").strip()
                 log_file.unlink(missing_ok=True)
-                if "error" in said and not _is_in_use(said):
+                self._refusals = 0 if _is_in_use(said) else self._refusals + 1
+                # Two that begin a new folder at once may stumble over each other's files.
+                if self._refusals >= REFUSALS:
                     raise EverloopError(f"the server stopped at once: {said}", code="not_started")
                 return said
             time.sleep(LOOK)
@@ -128,7 +147,8 @@ class Embedded:
 
 
 def _is_in_use(said: str) -> bool:
-    return "in use" in said or "lock" in said or "already" in said
+    """Whether the folder is another server's: one that is starting, or still stopping."""
+    return "another process" in said
 
 
 # --- who works here -------------------------------------------------------------------------------------------------------

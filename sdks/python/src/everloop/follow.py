@@ -106,7 +106,10 @@ def follow(transport: Transport, task: str, after: int, types: list[str] | None,
             continue
         kind, data = block.event or "message", json.loads(block.data)
         if block.id is None:
-            yield Item("notice" if kind.startswith("stream.") else "frame", kind, data)
+            if kind.startswith("stream."):
+                yield Item("notice", kind, data)
+            else:
+                yield Item("frame", data.get("type", kind), data.get("data"))
             continue
         seq = int(block.id)
         if kind.startswith("stream."):

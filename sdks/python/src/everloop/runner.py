@@ -22,6 +22,9 @@ from .worker import Worker
 
 T = TypeVar("T")
 
+#: How long a request for tasks or signals is held by a server that may be another script's, in seconds.
+HELD = 2.0
+
 
 class Session:
     """The server and the worker of this process."""
@@ -46,7 +49,8 @@ class Session:
             offered = {task for worker in self._workers for task in worker.tasks.values()}
             new = [task for task in registered() if task not in offered]
             if new:
-                worker = Worker(new, transport=self.transport, on_registered=self._note)
+                # A server that stops waits for requests that it holds: its owner would wait with it.
+                worker = Worker(new, transport=self.transport, on_registered=self._note, poll=HELD)
                 self._workers.append(worker)
                 worker.start()
 
@@ -146,7 +150,7 @@ def run(
     request = task.request(args, kwargs, key=key)
     if policy is not None:
         request["policy"] = {**request.get("policy", {}), **policy}
-    view = client.submit_request(request)
+    view = _submitted(client, request)
     if retry_failed and view["state"] == "failed":
         view = client.redrive(view["id"], idempotency_key=f"retry-{view['id']}")
     is_new = True
@@ -162,6 +166,20 @@ def run(
         if view["state"] in ("completed", "failed", "cancelled"):
             break
     return read(client.result(view["id"]), task.arguments.hints.get("return"))
+
+
+def _submitted(client: Client, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return client.submit_request(request)
+    except Validation as error:
+        if error.code != "idempotency_conflict" or "key" not in request:
+            raise
+        # A redrive has the key of the task that failed, and a request of its own.
+        view = cast("dict[str, Any]", client.get_task(f"key:{request['key']}"))
+        same = view["kind"] == request["kind"] and view.get("input") == request.get("input")
+        if not view.get("forked_from") or not same:
+            raise
+        return view
 
 
 def _has_come_to_rest(view: dict[str, Any]) -> bool:

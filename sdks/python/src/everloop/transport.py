@@ -39,7 +39,8 @@ class Transport:
     ) -> None:
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
-        self._open: set[http.client.HTTPConnection] = set()
+        #: Connections with a request under way, and its path.
+        self._open: dict[http.client.HTTPConnection, str] = {}
         self._is_closed = False
         #: Called when nobody answers: may point this to another server.
         self.on_unreachable = on_unreachable
@@ -69,16 +70,22 @@ class Transport:
         """Closes every connection, those with a request under way too."""
         with self._lock:
             self._is_closed = True
-            connections, self._idle = [*self._open, *self._idle], []
-        for connection in connections:
-            sock = connection.sock
-            if sock is not None:
-                try:
-                    # Whoever reads from it in another thread wakes up.
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+            under_way, idle, self._idle = list(self._open), self._idle, []
+        for connection in under_way:
+            _wake(connection)
+        for connection in idle:
             connection.close()
+
+    def abort(self, path: str) -> None:
+        """Breaks off the requests of this path that are under way: the server learns of it."""
+        with self._lock:
+            under_way = [
+                connection
+                for connection, target in self._open.items()
+                if target.partition("?")[0] == self._prefix + path
+            ]
+        for connection in under_way:
+            _wake(connection)
 
     @property
     def is_closed(self) -> bool:
@@ -187,7 +194,7 @@ class Transport:
         finally:
             if connection is not None:
                 with self._lock:
-                    self._open.discard(connection)
+                    self._open.pop(connection, None)
                     is_kept = is_whole and not self._is_closed and len(self._idle) < KEPT
                     if is_kept and (connection.host, connection.port) == (self._host, self._port):
                         self._idle.append(connection)
@@ -200,26 +207,26 @@ class Transport:
         self, method: str, target: str, data: bytes | None, headers: Mapping[str, str], timeout: float
     ) -> tuple[http.client.HTTPConnection, Answer]:
         while True:
-            connection, is_used = self._connection(timeout)
+            connection, is_used = self._connection(timeout, target)
             try:
                 connection.request(method, target, data, headers)
                 return connection, connection.getresponse()
             except BaseException as error:
                 with self._lock:
-                    self._open.discard(connection)
+                    self._open.pop(connection, None)
                 connection.close()
                 # The server may close a kept connection at any time; then it has not read this request.
                 gone = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
                 if not (is_used and isinstance(error, gone)) or self._is_closed:
                     raise
 
-    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, bool]:
+    def _connection(self, timeout: float, target: str) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:
             if self._is_closed:
                 raise ConnectionAbortedError("this client was closed")
             if self._idle:
                 connection = self._idle.pop()
-                self._open.add(connection)
+                self._open[connection] = target
                 if connection.sock is not None:
                     connection.sock.settimeout(timeout)
                 return connection, True
@@ -232,8 +239,18 @@ class Transport:
         made.connect()
         made.sock.settimeout(timeout)
         with self._lock:
-            self._open.add(made)
+            self._open[made] = target
         return made, False
+
+
+def _wake(connection: http.client.HTTPConnection) -> None:
+    """Whoever reads from it in another thread wakes up, and closes it."""
+    sock = connection.sock
+    if sock is not None:
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
 
 def problem_of(answer: Answer, text: bytes) -> EverloopError:

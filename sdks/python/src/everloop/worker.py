@@ -219,6 +219,7 @@ class Worker:
         name: str | None = None,
         capabilities: Iterable[str] = (),
         drain: float = DRAIN,
+        poll: float = POLL,
         transport: Transport | None = None,
         on_registered: Callable[[str], None] | None = None,
     ) -> None:
@@ -230,6 +231,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.capabilities = list(capabilities)
         self.drain = drain
+        self.poll = poll
         if transport is None:
             from .discover import found_transport
 
@@ -300,11 +302,16 @@ class Worker:
                 signal.signal(sign, handler)
             self.stop()
 
-    def stop(self, drain: float | None = None) -> None:
-        """Takes no more tasks, lets those that run come to a step, and gives them back."""
+    def take_no_more(self) -> None:
+        """Takes no more tasks: nobody shall be given to a worker that is about to go."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
+        self.core.transport.abort(f"{BASE}/workers/{self.id}/claim")
+
+    def stop(self, drain: float | None = None) -> None:
+        """Takes no more tasks, lets those that run come to a step, and gives them back."""
+        self.take_no_more()
         with self._changed:
             for attempt in self._running.values():
                 if attempt.control == RUN:
@@ -343,8 +350,8 @@ class Worker:
                     "POST",
                     f"{BASE}/workers/{self.id}/claim",
                     {"max": room, "request": request},
-                    query={"wait": f"{POLL:.0f}s"},
-                    wait=POLL,
+                    query={"wait": f"{self.poll:.0f}s"},
+                    wait=self.poll,
                     tries=1,
                 )
                 for assignment in self._confirmed(answer["assignments"], asked):
@@ -414,9 +421,14 @@ class Worker:
         while not self._is_stopping:
             try:
                 path = f"{BASE}/workers/{self.id}/signals"
-                answer = self.core.transport.call("GET", path, query={"wait": f"{POLL:.0f}s"}, wait=POLL, tries=1)
+                answer = self.core.transport.call(
+                    "GET", path, query={"wait": f"{self.poll:.0f}s"}, wait=self.poll, tries=1
+                )
             except EverloopError as error:
                 log.debug("no signals: %s", error)
+                if error.code == "not_found":
+                    # Whoever waits for tasks hears of it too, and registers again.
+                    self.core.transport.abort(f"{BASE}/workers/{self.id}/claim")
                 time.sleep(0.1)
                 continue
             for word in answer["signals"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import Any
 
 import everloop
 from everloop import aio, run, step, task
@@ -48,4 +49,5 @@ async def coroutine(n: int) -> int:
 
 
 if __name__ == "__main__":
-    print("result", run({"plain": plain, "coroutine": coroutine}[sys.argv[2]], int(sys.argv[3]), key="work"))
+    kind: Any = {"plain": plain, "coroutine": coroutine}[sys.argv[2]]
+    print("result", run(kind, int(sys.argv[3]), key="work"))
