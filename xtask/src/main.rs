@@ -18,10 +18,12 @@ mod fuzz;
 mod lane;
 mod postgres;
 mod process;
+mod python;
 mod schemathesis;
 mod sim;
 mod test;
 mod tidy;
+mod venv;
 
 use anyhow::{Result, bail};
 use std::ffi::OsString;

@@ -1,10 +1,10 @@
 //! `cargo xtask schemathesis`: Schemathesis sends the real program whatever its OpenAPI document allows, and what it forbids.
 
-use crate::examples::{built, python, start};
-use crate::process::{root, succeed, target};
+use crate::examples::{built, start};
+use crate::process::{root, succeed};
+use crate::venv;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -46,14 +46,14 @@ pub(crate) fn lane() -> Result<()> {
 }
 
 fn check(options: &Options) -> Result<()> {
-    let schemathesis = install()?;
+    let home = venv::install("schemathesis", &root().join("xtask/schemathesis/requirements.txt"))?;
     let everloop = built()?;
     let folder = tempfile::tempdir()?;
     let mut server = start(&everloop, folder.path())?;
     let (examples, seed) = (options.examples.to_string(), options.seed.to_string());
     println!("to run this again: cargo xtask schemathesis --examples {examples} --seed {seed}");
     let begun = Instant::now();
-    let mut run = Command::new(schemathesis);
+    let mut run = Command::new(home.join("bin/schemathesis"));
     run.current_dir(folder.path())
         .arg("--config-file")
         .arg(root().join("xtask/schemathesis/schemathesis.toml"));
@@ -69,25 +69,4 @@ fn check(options: &Options) -> Result<()> {
     ensure!(!log.contains("panicked"), "the server panicked");
     ensure!(server.child.try_wait()?.is_none(), "the server ended");
     verdict
-}
-
-/// The program, in an environment of its own beneath the target folder. It is made anew when the list of versions changes.
-fn install() -> Result<PathBuf> {
-    let home = target().join("tools/schemathesis");
-    let list = root().join("xtask/schemathesis/requirements.txt");
-    let wanted = std::fs::read_to_string(&list)?;
-    let mark = home.join("installed.txt");
-    let program = home.join("bin/schemathesis");
-    if program.is_file() && std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
-        return Ok(program);
-    }
-    let mut venv = Command::new(python()?);
-    succeed(venv.args(["-m", "venv", "--clear"]).arg(&home))
-        .context("python3 can't make an environment; Debian has that in python3-venv")?;
-    let mut pip = Command::new(home.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"])
-        .arg(&list);
-    succeed(&mut pip).context("Schemathesis could not be installed")?;
-    std::fs::write(&mark, wanted)?;
-    Ok(program)
 }

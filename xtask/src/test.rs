@@ -2,7 +2,7 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, examples, faults, fuzz, postgres, schemathesis, sim, tidy};
+use crate::{crash, examples, faults, fuzz, postgres, python, schemathesis, sim, tidy};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ const LANES: &[Lane] = &[
     Lane { name: "tests", run: tests },
     Lane { name: "doctests", run: doctests },
     Lane { name: "examples", run: |_| examples::check() },
+    Lane { name: "python", run: |_| python::lane() },
     Lane { name: "sim", run: |_| sim::lane() },
     Lane { name: "crash-sqlite", run: |_| crash::lane_sqlite() },
     Lane { name: "crash-postgres", run: |_| crash::lane_postgres() },
