@@ -1,7 +1,7 @@
 """A person is asked before money moves. The task waits as long as that takes, and needs no process while it waits.
 
 python examples/approval.py
-everloop task inbox          # in another terminal: what waits for a person
+everloop task decide --help         # in another terminal, in the same folder: how to answer
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def moment(text: str) -> datetime.datetime:
 class Attempt:
     """A claimed task, shared by every branch of its code."""
 
-    def __init__(self, core: Core, assignment: dict[str, Any], asked: float) -> None:
+    def __init__(self, core: Core, assignment: dict[str, Any], since: float) -> None:
         self.core = core
         self.task: str = assignment["task"]
         self.lease: str = assignment["lease"]
@@ -72,7 +72,7 @@ class Attempt:
         ttl = assignment.get("lease_ttl_ms")
         self.lease_life: float | None = None if ttl is None else ttl / 1000
         #: When the lease was last known to be ours, by the monotonic clock.
-        self.renewed = asked
+        self.renewed = since
         #: Held for the journal and everything below that several branches change.
         self.lock = threading.RLock()
         self.journal = Journal(self.core.journal_of(assignment))

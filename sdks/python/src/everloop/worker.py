@@ -354,8 +354,9 @@ class Worker:
                     wait=self.poll,
                     tries=1,
                 )
-                for assignment in self._confirmed(answer["assignments"], asked):
-                    self._begin(assignment, asked)
+                assignments, since = self._confirmed(answer["assignments"], asked)
+                for assignment in assignments:
+                    self._begin(assignment, since)
             except Transient as error:
                 log.debug("the server did not answer: %s", error)
                 repeat = True
@@ -375,17 +376,33 @@ class Worker:
     def _room(self) -> int:
         return self.concurrency - len(self._running)
 
-    def _confirmed(self, assignments: list[dict[str, Any]], asked: float) -> list[dict[str, Any]]:
-        """Leases count from when they were asked for; those that are old by that are renewed before anything is begun."""
-        age = time.monotonic() - asked
-        if not any(age * 3000 >= (of.get("lease_ttl_ms") or float("inf")) for of in assignments):
-            return assignments
-        held = [{"task": of["task"], "lease": of["lease"]} for of in assignments]
-        lost = self.core.transport.call("POST", f"{BASE}/workers/{self.id}/renew", {"leases": held}, repeatable=True)
-        return [of for of in assignments if of["task"] not in lost["lost"]]
+    def _confirmed(self, assignments: list[dict[str, Any]], asked: float) -> tuple[list[dict[str, Any]], float]:
+        """The tasks that are held, and since when: leases count from when they were asked for.
 
-    def _begin(self, assignment: dict[str, Any], asked: float) -> None:
-        attempt = Attempt(self.core, assignment, max(asked, time.monotonic() - 1.0))
+        The answer may have been long on its way, or the worker may have stood still. Those that would be old by that are
+        renewed before anything is begun.
+        """
+        now = time.monotonic()
+        if not any((now - asked) * 3000 >= (of.get("lease_ttl_ms") or float("inf")) for of in assignments):
+            return assignments, asked
+        held = [{"task": of["task"], "lease": of["lease"]} for of in assignments]
+        answer = self.core.transport.call("POST", f"{BASE}/workers/{self.id}/renew", {"leases": held}, repeatable=True)
+        return [of for of in assignments if of["task"] not in answer["lost"]], now
+
+    def _begin(self, assignment: dict[str, Any], since: float) -> None:
+        with self._changed:
+            known = self._running.get(assignment["task"])
+        if known is not None and known.number == assignment["attempt"]:
+            # An answer that was asked for again.
+            return
+        try:
+            attempt = Attempt(self.core, assignment, since)
+        except EverloopError as error:
+            # Its lease runs out, and somebody else begins it.
+            log.warning(
+                "%s: the journal of attempt %s can't be had: %s", assignment["task"], assignment["attempt"], error
+            )
+            return
         with self._changed:
             earlier = self._running.get(attempt.task)
             if earlier is not None:
