@@ -115,6 +115,36 @@ def test_the_first_failure_ends_a_parallel(working: Working, client: Client) -> 
     assert ran == []
 
 
+def test_what_a_failed_parallel_has_left_behind_is_no_mismatch(working: Working, client: Client) -> None:
+    failed = threading.Event()
+
+    def left_behind() -> None:
+        step("first", lambda: 1)
+        step("second", failed.set)
+        step("third", lambda: time.sleep(0.2))
+
+    def fail() -> None:
+        failed.wait(30)
+        raise Validation("this one", code="first")
+
+    @task(name="parallel.left")
+    def left() -> str:
+        try:
+            everloop.parallel(lambda: step("fail", fail), left_behind)
+        except Validation as error:
+            everloop.wait_for_input("go")
+            return error.code
+        return "nothing"
+
+    working(left)
+    for _ in range(5):
+        failed.clear()
+        task_id = client.submit(left)["id"]
+        waits(client, task_id)
+        client.signal(task_id, "go")
+        assert client.result(task_id, 30) == "first"
+
+
 def test_a_race_has_one_winner_for_ever(working: Working, client: Client) -> None:
     runs: Counter[str] = Counter()
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from everloop import Client, Transient, Worker
+from everloop import Client, EverloopError, Transient, Worker
 from everloop.discover import listens
 from everloop.transport import Transport
 
@@ -61,6 +61,7 @@ def kill_server(folder: Path) -> None:
         ("hello.py", (), "Hello, Ada!\nHello, Grace!\nHello, Barbara!\n"),
         ("parallel_map.py", ("1000",), ""),
         ("children.py", (), "{'chapters': 2, 'words': 7}\n"),
+        ("streaming.py", (), "You said: what is durable?\n"),
         ("agent.py", ("60",), "the last sum was 60\n"),
         ("openai_agents.py", ("30",), "the last was 31\n"),
     ],
@@ -115,9 +116,21 @@ def test_an_approval_waits_for_a_person_through_kills(tmp_path: Path) -> None:
     assert finish(process).startswith("120 paid to ACME under ")
 
 
-def test_a_follower_sees_the_tokens(tmp_path: Path, server: Any) -> None:
+def test_a_follower_sees_the_tokens(tmp_path: Path) -> None:
     script = copied("streaming.py", tmp_path)
-    assert finish(begin(script, EVERLOOP_URL=server.url)) == "You said: what is durable? \n"
+    process = begin(script)
+
+    def there() -> bool:
+        client = client_of(tmp_path)
+        try:
+            return client is not None and client.get_task("key:chat-1")["state"] == "running"
+        except EverloopError:
+            return False
+
+    until(there)
+    follower = begin(script, "--follow")
+    assert finish(process) == "You said: what is durable?\n"
+    assert finish(follower).endswith("durable? \n")
 
 
 def test_five_hundred_turns_grow_the_history_linearly(

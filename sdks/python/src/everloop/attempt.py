@@ -26,7 +26,7 @@ from .journal import Journal
 
 if TYPE_CHECKING:
     from .branch import Branch
-    from .worker import Core
+    from .core import Core
 
 log = logging.getLogger("everloop")
 

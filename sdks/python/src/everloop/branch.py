@@ -43,6 +43,8 @@ class Branch:
         self.held: list[Held] = []
         self.cleans_up: bool = parent.cleans_up if parent is not None else False
         self.in_race: bool = parent.in_race if parent is not None else False
+        #: Whether all of it lies in the past: it has won a race that is recorded.
+        self.is_past: bool = parent.is_past if parent is not None else False
         #: The step that is running in it.
         self.busy: str | None = None
         #: Whether it can go on by itself: `live`, `parked` (a timer that is held), `waiting`, `done`.

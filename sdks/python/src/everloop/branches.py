@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from .attempt import now_text
-from .branch import Branch, Held, drive, entered, flush
+from .branch import Branch, Held, entered, flush
 from .canonical import intent as intent_of
 from .errors import Abandoned, Cancelled, Stop, Suspended, TookTooLong, Validation
 from .step import look
@@ -64,9 +64,17 @@ class Join:
         """The code goes on behind the branches."""
         with self.branch.attempt.lock:
             self.branch.join = None
-            if self.decisive is None and len(self.outcomes) < len(self.branches):
-                for other in self.branches:
+        if self.decisive is not None or len(self.outcomes) < len(self.branches):
+            self.abandon_all_but(self.decisive)
+
+    def abandon_all_but(self, winner: int | None) -> None:
+        """The code does not come to the other branches any more: what is recorded of them counts as reached."""
+        attempt = self.branch.attempt
+        with attempt.lock:
+            for n, other in enumerate(self.branches):
+                if n != winner:
                     other.is_own_abandoned = True
+                    attempt.journal.abandon(other.path)
 
     def conclude(self) -> tuple[int | None, list[Any]]:
         """The branch that was decisive, and the values of all, or of that one; raises what has to be raised."""
@@ -238,7 +246,8 @@ async def race(branch: Branch, works: list[Work], name: str, is_async: bool) -> 
     join = Join(branch, [f"{key}[{n}]" for n in range(len(works))], is_race=True)
     if recorded is not None and recorded.is_done:
         winner = int(recorded.result)
-        _abandon(join, winner)
+        join.abandon_all_but(winner)
+        join.branches[winner].is_past = True
         join.begin()
         run = _run_async(join.branches[winner], works[winner]) if is_async else None
         outcome = await run if run is not None else _run(join.branches[winner], works[winner])
@@ -266,20 +275,6 @@ async def race(branch: Branch, works: list[Work], name: str, is_async: bool) -> 
             branch.settle()
             write()
             await flush(attempt, is_async)
-        _abandon(join, winner)
     if join.outcomes[winner][0] == "failed":
         raise values[0]
     return winner, values[0]
-
-
-def _abandon(join: Join, winner: int) -> None:
-    with join.branch.attempt.lock:
-        for n, other in enumerate(join.branches):
-            if n != winner:
-                other.is_own_abandoned = True
-                join.branch.attempt.journal.abandon(other.path)
-
-
-def run_sync(work: Awaitable[Any]) -> Any:
-    """Runs a primitive for a function that is not async."""
-    return drive(work)  # type: ignore[arg-type]

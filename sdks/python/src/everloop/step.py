@@ -124,6 +124,7 @@ async def run_step(
         raise Validation(text, code="nondeterminism")
     if branch.stopped is not None:
         raise branch.stopped
+    _check_needed(branch)
     intent = intent_of(arguments)
     recorded = look(branch, key, options.kind, intent)
     tries = 0
