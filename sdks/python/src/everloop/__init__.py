@@ -35,6 +35,7 @@ from .errors import (
 )
 from .follow import Item
 from .history import History
+from .journaled import NOT_HAPPENED, UNKNOWN, Happened
 from .primitives import (
     TaskInfo,
     cancelled,
@@ -55,7 +56,7 @@ from .primitives import (
     wait_cancelled,
 )
 from .runner import run, shutdown
-from .step import NOT_HAPPENED, UNKNOWN, Happened, step
+from .step import step
 from .task import Policy, Retry, Task, task
 from .waits import Decision
 from .worker import Worker

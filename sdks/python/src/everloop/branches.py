@@ -12,7 +12,7 @@ from .attempt import now_text
 from .branch import Branch, Held, entered, flush
 from .canonical import intent as intent_of
 from .errors import Abandoned, Cancelled, Stop, Suspended, TookTooLong, Validation
-from .step import look
+from .journaled import look
 
 #: The kind of the record that says who has won.
 RACE = "race"

@@ -10,7 +10,7 @@ from .branch import Branch, blocking, drive, outside_of_steps, sync_only
 from .canonical import intent as intent_of
 from .codec import plain, read
 from .errors import EverloopError, Stopped, Suspended, from_wire, to_wire
-from .step import Options, blocking_resolve, look, run_step
+from .journaled import Options, blocking_resolve, look, run_step
 from .task import Task
 from .transport import segment
 

@@ -14,7 +14,7 @@ from ._api import Api, AsyncApi
 from .discover import binary, found_transport
 from .errors import EverloopError, Stopped, Unreachable, from_wire
 from .follow import Item, follow, follow_many
-from .step import VALUE_MEDIA_TYPE
+from .journaled import VALUE_MEDIA_TYPE
 from .task import Task
 from .transport import Transport, segment
 

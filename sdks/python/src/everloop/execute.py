@@ -24,7 +24,7 @@ from .errors import (
     to_wire,
 )
 from .journal import mismatch
-from .step import resolve
+from .journaled import resolve
 from .task import Task
 
 log = logging.getLogger("everloop")

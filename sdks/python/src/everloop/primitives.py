@@ -17,7 +17,7 @@ from .canonical import intent as intent_of
 from .codec import plain
 from .errors import ContinuedAs, Validation
 from .journal import VERSION
-from .step import look
+from .journaled import look
 from .task import Task
 
 #: The kind of the record of what would be different in every attempt.

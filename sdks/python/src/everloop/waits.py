@@ -13,7 +13,7 @@ from .branch import Branch, pause
 from .canonical import intent
 from .codec import plain
 from .errors import Suspended
-from .step import WARM_WAIT, blocking_resolve, look
+from .journaled import WARM_WAIT, blocking_resolve, look
 
 #: The kind of the record of a timer that was held until it fired.
 SLEEP = "sleep"
