@@ -367,6 +367,73 @@ def test_a_pause_is_heard_at_the_next_step_and_a_resume_goes_on(working: Working
     assert at == [0, 1, 2]
 
 
+def test_a_resume_before_the_task_stands_still_is_not_lost(working: Working, client: Client) -> None:
+    go_on = threading.Event()
+    at: Counter[str] = Counter()
+
+    def work(name: str) -> str:
+        at[name] += 1
+        if name == "slow":
+            go_on.wait(30)
+        return name
+
+    def quick() -> str:
+        for n in range(20):
+            step("quick", lambda n: at.update(["quick"]) or time.sleep(0.01), n)
+        return "quick"
+
+    @task(name="paused.resumed")
+    def paused() -> list[str]:
+        return everloop.parallel(lambda: step("slow", work, "slow"), quick)
+
+    working(paused)
+    task_id = client.submit(paused)["id"]
+    until(lambda: at["slow"] and at["quick"] >= 2)
+    client.pause(task_id)
+    # One branch has stopped; the other one is still in a step when everything goes on.
+    until(lambda: (before := at["quick"], time.sleep(0.1), at["quick"] == before)[-1])
+    client.resume(task_id)
+    until(lambda: client.get_task(task_id)["state"] == "running")
+    time.sleep(0.2)
+    go_on.set()
+    assert client.result(task_id, 30) == ["slow", "quick"]
+    assert at == {"slow": 1, "quick": 20}
+
+
+def test_a_pause_keeps_what_other_branches_are_doing(working: Working, client: Client) -> None:
+    go_on = threading.Event()
+    ran: Counter[str] = Counter()
+
+    def work(name: str) -> str:
+        ran[name] += 1
+        if name == "slow":
+            go_on.wait(30)
+        return name
+
+    def quick() -> str:
+        for n in range(1000):
+            step("quick", lambda n: time.sleep(0.01), n)
+        return "quick"
+
+    @task(name="paused.parallel")
+    def paused() -> list[str]:
+        return everloop.parallel(lambda: step("slow", work, "slow"), quick)
+
+    working(paused)
+    task_id = client.submit(paused)["id"]
+    until(lambda: ran["slow"])
+    client.pause(task_id)
+    time.sleep(0.3)
+    go_on.set()
+    until(lambda: client.get_task(task_id)["state"] == "paused")
+    client.resume(task_id)
+    until(lambda: client.get_task(task_id)["state"] == "running")
+    client.cancel(task_id)
+    client.wait(task_id, 30)
+    assert ran == {"slow": 1}
+    assert "parallel#1[0]/slow#1" in {item["step"] for item in client.pages(client.task_steps, task_id)}
+
+
 def test_a_cancelled_function_cleans_up_within_its_grace(working: Working, client: Client) -> None:
     running = threading.Event()
 

@@ -11,7 +11,7 @@ from typing import Any
 from .attempt import now_text
 from .branch import Branch, Held, entered, flush
 from .canonical import intent as intent_of
-from .errors import Abandoned, Cancelled, Stop, Suspended, TookTooLong, Validation
+from .errors import Abandoned, Cancelled, HandedBack, Paused, Stop, Suspended, TookTooLong, Validation
 from .journaled import look
 
 #: The kind of the record that says who has won.
@@ -52,7 +52,9 @@ class Join:
             if self.decisive is not None:
                 return True
             self.outcomes[n] = outcome
-            if not is_wait and (word != "ok" or self.is_race):
+            # Who gives way leaves the others the time to come to their next step: what they do is worth keeping.
+            gives_way = word == "stop" and (is_wait or _is_asked(value))
+            if not gives_way and (word != "ok" or self.is_race):
                 self.decisive = n
                 for place, other in enumerate(self.branches):
                     other.is_own_abandoned = place != n
@@ -89,12 +91,22 @@ class Join:
             if word == "failed" and not self.is_race:
                 raise value
             return self.decisive, [value]
+        asked = [value for word, value in self.outcomes.values() if word == "stop" and _is_asked(value)]
+        if asked:
+            raise branch.stop(asked[0])
         waits = [value.wait for _, (word, value) in sorted(self.outcomes.items()) if word == "stop"]
         if waits:
             raise branch.stop(Suspended(waits[0] if len(waits) == 1 else {"any": waits}))
         for child in self.branches:
             child.settle()
         return None, [self.outcomes[n][1] for n in range(len(self.branches))]
+
+
+def _is_asked(stop: BaseException) -> bool:
+    """Whether somebody wants the task to stop at its next step, and to go on later."""
+    if isinstance(stop, Paused):
+        return bool(stop.reason.get("reason") == "requested")
+    return isinstance(stop, HandedBack)
 
 
 def _outcome_of(branch: Branch, error: BaseException) -> Outcome:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .attempt import CANCEL, LOST, STOPS, TIMEOUT, Attempt
+from .attempt import CANCEL, LOST, RUN, STOPS, TIMEOUT, Attempt
 from .branch import Branch, entered
 from .codec import NotJson, plain
 from .errors import (
@@ -141,6 +141,9 @@ def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException
         branch.settle()
         return "suspend", {"for": raised.wait}
     if isinstance(raised, Paused):
+        if raised.reason.get("reason") == "requested" and attempt.control == RUN:
+            # Resumed before it stood still: another attempt goes on at once.
+            return "release", {}
         return "suspend", {"paused": raised.reason}
     if isinstance(raised, ContinuedAs):
         branch.settle()
