@@ -239,19 +239,24 @@ def test_a_permanent_failure_is_not_tried_again(working: Working, client: Client
     ran: list[int] = []
 
     @step(retries=5)
-    def never() -> None:
+    def never() -> str:
         ran.append(1)
+        if len(ran) > 1:
+            return "mended"
         raise Validation("no such city", code="no_city")
 
     @task(name="permanent")
-    def permanent() -> None:
-        never()
+    def permanent() -> str:
+        return never()
 
     working(permanent)
+    view = client.submit(permanent)
     with pytest.raises(Validation, match="no such city") as caught:
-        client.result(client.submit(permanent)["id"], 30)
+        client.result(view["id"], 30)
     assert caught.value.code == "no_city"
     assert ran == [1]
+    # Whoever wants it done again has mended what was wrong.
+    assert client.result(client.redrive(view["id"])["id"], 30) == "mended"
 
 
 def test_a_step_that_takes_too_long_is_tried_again(working: Working, client: Client) -> None:
@@ -433,10 +438,20 @@ def test_large_values_are_kept_apart_and_come_back(working: Working, client: Cli
         everloop.wait_for_input("go")
         return len(made)
 
-    working(large)
+    @task(name="larger")
+    def larger(size: int) -> str:
+        # More than one request takes, one by one and together.
+        parts = everloop.map(lambda n: step("part", lambda: str(n) * size), range(10), concurrency=10)
+        everloop.wait_for_input("go")
+        return step("whole", lambda: "".join(parts))
+
+    working(large, larger)
     task_id = client.submit(large, "x" * 500_000)["id"]
     client.signal(task_id, "go")
     assert client.result(task_id, 30) == 1_000_000
+    task_id = client.submit(larger, 2_000_000)["id"]
+    client.signal(task_id, "go")
+    assert client.result(task_id, 60) == "".join(str(n) * 2_000_000 for n in range(10))
 
 
 def test_a_step_outside_of_tasks_is_a_plain_function() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import logging
 import threading
 import time
@@ -32,6 +33,11 @@ log = logging.getLogger("everloop")
 
 #: Events of one batch.
 BATCH_EVENTS = 500
+#: Their bytes, unless it is one that is larger.
+BATCH_BYTES = 4 * 1024 * 1024
+#: A value of more bytes than this is put aside before it is sent.
+ASIDE_BYTES = 4 * 1024 * 1024
+VALUE_MEDIA_TYPE = "application/vnd.everloop.value+json"
 #: Life of a cancelled attempt, where nothing else is said, in seconds.
 GRACE = 10.0
 #: How long a record waits for company before it is written by itself, in seconds.
@@ -55,6 +61,11 @@ def stamp(moment: datetime.datetime) -> str:
 def moment(text: str) -> datetime.datetime:
     """A time of the wire."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def dumps(value: Any) -> bytes:
+    """A value as JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 class Attempt:
@@ -86,10 +97,10 @@ class Attempt:
         self.root: Branch | None = None
         #: Timers that are held because something else of the task goes on meanwhile.
         self.parked: set[Callable[[], None]] = set()
-        self._pending: list[dict[str, Any]] = []
+        self._pending: list[bytes] = []
         self._sending = threading.Lock()
         self._batch = 0
-        self._next: tuple[str, dict[str, Any]] | None = None
+        self._next: tuple[str, bytes, int] | None = None
         self._pushed = 0
         self._written = 0
         self._running_flush: asyncio.Future[None] | None = None
@@ -153,8 +164,9 @@ class Attempt:
 
     def push(self, kind: str, data: dict[str, Any]) -> None:
         """Adds an event. It is durable once a flush has returned."""
+        written = dumps({"type": kind, "data": data})
         with self.lock:
-            self._pending.append({"type": kind, "data": data})
+            self._pending.append(written)
             self._pushed += 1
             if self.due == 0.0:
                 self.due = time.monotonic() + GATHER
@@ -173,6 +185,15 @@ class Attempt:
                 "step": step,
             },
         )
+
+    def aside(self, value: Any) -> Any:
+        """The value, or what names it where it is too large for a request."""
+        if not isinstance(value, (str, list, dict)):
+            return value
+        text = dumps(value)
+        if len(text) <= ASIDE_BYTES:
+            return value
+        return self.core.ask(self, lambda: self.core.put_value(text))
 
     def flush(self) -> None:
         """Writes everything that was added before; when this returns, it is durable."""
@@ -205,23 +226,29 @@ class Attempt:
 
     def _take(self, act: str, end: dict[str, Any]) -> bool:
         with self.lock:
-            batch, self._pending = self._pending[:BATCH_EVENTS], self._pending[BATCH_EVENTS:]
+            many, size = 0, 0
+            for event in self._pending[:BATCH_EVENTS]:
+                size += len(event)
+                if many > 0 and size > BATCH_BYTES:
+                    break
+                many += 1
+            batch, self._pending = self._pending[:many], self._pending[many:]
             if not self._pending:
                 self.due = 0.0
             if not batch and act == "events":
                 return False
             if self._pending:
                 act, end = "events", {}
-            body: dict[str, Any] = {"worker": self.core.worker_id, "batch": self._batch + 1, **end}
+            body = dumps({"worker": self.core.worker_id, "batch": self._batch + 1, **end})
             if batch:
-                body["events"] = batch
-            self._next = (act, body)
+                body = body[:-1] + b',"events":[' + b",".join(batch) + b"]}"
+            self._next = (act, body, many)
             return True
 
     def _send(self) -> str:
         """Sends the next batch until the server takes it or refuses it: which call it was."""
         assert self._next is not None
-        act, body = self._next
+        act, body, many = self._next
         if self._failed is not None:
             raise self._failed
         pause = 0.02
@@ -244,8 +271,8 @@ class Attempt:
                 self._failed = refused
                 raise refused from error
         self._next = None
-        self._batch = body["batch"]
-        self._written += len(body.get("events", ()))
+        self._batch += 1
+        self._written += many
         return act
 
     def stop_sending(self) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 from ._api import Api, AsyncApi
+from .attempt import VALUE_MEDIA_TYPE
 from .discover import binary, found_transport
 from .errors import EverloopError, Stopped, Unreachable, from_wire
 from .follow import Item, follow, follow_many
-from .journaled import VALUE_MEDIA_TYPE
 from .task import Task
 from .transport import Transport, segment
 

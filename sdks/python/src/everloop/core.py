@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .attempt import Attempt
+from .attempt import VALUE_MEDIA_TYPE, Attempt, dumps
 from .errors import EverloopError, Transient
 from .transport import Transport, segment
 
@@ -78,7 +78,7 @@ class Frames:
 
     def _post(self, attempt: Attempt, frames: list[dict[str, Any]]) -> None:
         try:
-            self._core.attempt_call(attempt, "events", {"worker": self._core.worker_id, "frames": frames})
+            self._core.attempt_call(attempt, "events", dumps({"worker": self._core.worker_id, "frames": frames}))
         except EverloopError as error:
             log.debug("%s: frames were lost: %s", attempt.task, error)
 
@@ -98,10 +98,15 @@ class Core:
         self.is_stopped = False
         threading.Thread(target=self._write, name="everloop-writer", daemon=True).start()
 
-    def attempt_call(self, attempt: Attempt, act: str, body: dict[str, Any]) -> Any:
+    def attempt_call(self, attempt: Attempt, act: str, body: bytes) -> Any:
         """A message about an attempt, sent once."""
         path = f"{BASE}/tasks/{attempt.task}/attempts/{attempt.number}/{act}"
-        return self.transport.call("POST", path, body, headers={"everloop-lease": attempt.lease}, tries=1)
+        headers = {"everloop-lease": attempt.lease, "content-type": "application/json"}
+        return self.transport.call("POST", path, raw=body, headers=headers, tries=1)
+
+    def put_value(self, text: bytes) -> Any:
+        """Puts a value aside that is too large for a request: what names it."""
+        return self.transport.call("POST", f"{BASE}/blobs", raw=text, headers={"content-type": VALUE_MEDIA_TYPE})
 
     def journal_of(self, assignment: dict[str, Any]) -> list[dict[str, Any]]:
         """The whole journal, what did not come with the claim too."""

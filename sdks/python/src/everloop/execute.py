@@ -127,7 +127,7 @@ def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException
         left = attempt.journal.unreached()
         if left is None:
             try:
-                return "finish", {"result": plain(result, "result")}
+                return "finish", {"result": attempt.aside(plain(result, "result"))}
             except NotJson as error:
                 return "fail", {"error": to_wire(error)}
         text = f"the code came to its end without recorded step {left}"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import Mismatch, Paused, Validation, from_wire
+from .errors import Mismatch, Paused, Validation
 
 VERSION = "version"
 
@@ -254,6 +254,3 @@ def mismatch_error(task: str, reason: dict[str, Any]) -> Mismatch:
     error = Mismatch(text, code="nondeterminism", details=details)
     error.task = task
     return error
-
-
-__all__ = ["Answer", "Journal", "Recorded", "from_wire", "leaves", "mismatch", "mismatch_error", "own_key"]

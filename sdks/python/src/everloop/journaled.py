@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .attempt import CANCEL, TIMEOUT, Attempt, moment, now_text, stamp
+from .attempt import CANCEL, TIMEOUT, VALUE_MEDIA_TYPE, Attempt, moment, now_text, stamp
 from .branch import (
     Branch,
     Held,
@@ -44,7 +44,6 @@ OnUnknown = Literal["rerun", "verify", "ask", "fail"]
 WARM_WAIT = 2.0
 #: What a person may answer about a step that was cut off.
 IN_DOUBT_CHOICES = ["happened", "rerun", "fail"]
-VALUE_MEDIA_TYPE = "application/vnd.everloop.value+json"
 
 
 @dataclass(frozen=True)
@@ -149,6 +148,17 @@ async def blocking_resolve(attempt: Attempt, is_async: bool, value: Any) -> Any:
     return value
 
 
+async def aside(attempt: Attempt, is_async: bool, value: Any) -> Any:
+    """The value, or what names it where it is too large for a request."""
+    if isinstance(value, (str, list, dict)):
+        return (
+            await blocking(attempt, is_async, lambda: attempt.aside(value))
+            if len(value) > 1000
+            else attempt.aside(value)
+        )
+    return value
+
+
 def look(branch: Branch, key: str, kind: str, intent: str) -> Recorded | None:
     """What is recorded of a step."""
     with branch.attempt.lock:
@@ -207,7 +217,8 @@ async def _live(
             await _until_next_try(branch, key, tries, then, is_async)
             continue
         _check_needed(branch)
-        attempt.completed(key, options.kind, intent, result, started_at)
+        kept = await aside(attempt, is_async, result)
+        attempt.completed(key, options.kind, intent, kept, started_at)
         return read(result, hint)
 
 
@@ -286,8 +297,8 @@ def _failed(
     error = from_wire(wire)
 
     def write(is_outcome: bool) -> None:
-        # What ends the try is run again with the next one; when that is, the task's policy says.
-        again = {} if is_outcome or not is_retried else {"next_at": now_text()}
+        # What ends the try is run again with the next one, or with a redrive; whether there is one, others say.
+        again = {} if is_outcome else {"next_at": now_text()}
         attempt.push("step.failed", {**record, **again})
 
     branch.held.append(Held(error, write))

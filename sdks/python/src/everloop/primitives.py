@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random as _random
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from .task import Task
 
 #: The kind of the record of what would be different in every attempt.
 VALUE = "value"
+_EVENT = re.compile(r"[a-z0-9_.]{1,64}")
 _NOTHING = intent_of(None)
 #: Progress is written at most so often, in seconds; what comes faster reaches live followers only.
 _PROGRESS_EVERY = 0.1
@@ -159,6 +161,9 @@ def log(text: str, level: Literal["debug", "info", "warn", "error"] = "info") ->
 def event(name: str, data: Any = None) -> None:
     """Writes an event of your own: `custom.<name>`, the name of lower-case letters, digits, _ and ."""
     branch = current("event")
+    if not _EVENT.fullmatch(name):
+        text = f"{name!r} can't name an event: lower-case letters, digits, _ and . only, at most 64"
+        raise Validation(text, code="invalid_request")
     if _speaks(branch):
         branch.attempt.push(f"custom.{name}", plain(data, "data"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from .branch import Branch, check_name, drive, find
@@ -36,10 +35,6 @@ class Step:
         if branch is None:
             return self.function(*self.receiver, *args, **kwargs)
         return begin(self, branch, args, kwargs)
-
-    def with_options(self, **options: Any) -> Step:
-        """The same step, run otherwise here: `fetch.with_options(retries=9)(url)`."""
-        return Step(self.function, replace(self.options, **options), self.receiver)
 
     def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The arguments as JSON."""

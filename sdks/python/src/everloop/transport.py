@@ -264,6 +264,9 @@ def problem_of(answer: Answer, text: bytes) -> EverloopError:
         shown = text[:200].decode(errors="replace")
         problem = {"class": kind, "code": "http_status", "detail": f"HTTP {answer.status}: {shown}"}
     problem.setdefault("status", answer.status)
+    after = answer.headers.get("retry-after", "")
+    if after.isdigit():
+        problem["retry_after_ms"] = int(after) * 1000
     return from_problem(problem)
 
 
