@@ -42,4 +42,4 @@ if __name__ == "__main__":
                 print(item.data, end="", flush=True)
         print()
     else:
-        print(run(chat, "what is durable?", key="chat-1"))
+        print(run(chat, "what does durable mean, and why would an agent that runs for days need it?", key="chat-1"))

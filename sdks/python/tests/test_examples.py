@@ -25,6 +25,7 @@ from everloop.transport import Transport
 from .conftest import SDK, environment, finish, start, until
 
 EXAMPLES = SDK / "examples"
+SPOKEN = "You said: what does durable mean, and why would an agent that runs for days need it?"
 
 
 def copied(name: str, folder: Path) -> Path:
@@ -61,7 +62,7 @@ def kill_server(folder: Path) -> None:
         ("hello.py", (), "Hello, Ada!\nHello, Grace!\nHello, Barbara!\n"),
         ("parallel_map.py", ("1000",), ""),
         ("children.py", (), "{'chapters': 2, 'words': 7}\n"),
-        ("streaming.py", (), "You said: what is durable?\n"),
+        ("streaming.py", (), f"{SPOKEN}\n"),
         ("agent.py", ("60",), "the last sum was 60\n"),
         ("openai_agents.py", ("30",), "the last was 31\n"),
     ],
@@ -128,9 +129,11 @@ def test_a_follower_sees_the_tokens(tmp_path: Path) -> None:
             return False
 
     until(there)
-    follower = begin(script, "--follow")
-    assert finish(process) == "You said: what is durable?\n"
-    assert finish(follower).endswith("durable? \n")
+    client = client_of(tmp_path)
+    assert client is not None
+    shown = [item.data for item in client.follow("key:chat-1", frames=True) if item.what == "frame"]
+    assert finish(process) == f"{SPOKEN}\n"
+    assert "".join(shown).endswith("days need it? ")
 
 
 def test_five_hundred_turns_grow_the_history_linearly(
@@ -169,4 +172,20 @@ def test_a_worker_is_started_from_the_command_line(tmp_path: Path, server: Any, 
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
-    assert until(lambda: all(w["id"] != found[0]["id"] for w in client.list_workers()["items"]))
+    assert found[0]["id"] not in {w["id"] for w in client.list_workers()["items"]}
+
+
+def test_a_worker_that_finds_no_server_can_be_stopped(tmp_path: Path) -> None:
+    copied("children.py", tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "everloop", "worker", "children"],
+        env=environment(EVERLOOP_URL="http://127.0.0.1:1"),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "trying again" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0

@@ -110,6 +110,8 @@ class Worker:
     def start(self) -> None:
         """Registers, and works in threads until `stop`."""
         self.register()
+        if self._is_stopping:
+            return
         for run in (self._claim, self._listen, self._keep, self._beat):
             thread = threading.Thread(target=self._guarded, args=(run,), name=f"everloop{run.__name__}", daemon=True)
             self._threads.append(thread)
@@ -121,6 +123,8 @@ class Worker:
 
         def end(*_: Any) -> None:
             ended.set()
+            # Whoever waits for a server that isn't there stops waiting.
+            self._is_stopping = True
 
         before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -150,7 +154,7 @@ class Worker:
             self._changed.wait_for(lambda: not self._running, timeout=self.drain if drain is None else drain)
         if self.id:
             try:
-                self.core.transport.call("DELETE", f"{BASE}/workers/{self.id}", tries=1)
+                self.core.transport.call("DELETE", f"{BASE}/workers/{self.id}", repeatable=True, tries=3)
             except EverloopError as error:
                 log.debug("worker %s could not say goodbye: %s", self.id, error)
         self.core.stop()
