@@ -34,7 +34,7 @@ for name in ("EVERLOOP_URL", "EVERLOOP_API_KEY", "EVERLOOP_DATA_DIR"):
     os.environ.pop(name, None)
 
 
-def until(look: Callable[[], T], seconds: float = 30.0) -> T:
+def until(look: Callable[[], T], seconds: float = 90.0) -> T:
     """Looks until there is something to see."""
     ends = time.monotonic() + seconds
     while True:
@@ -119,7 +119,7 @@ def start(script: str | Path, *args: str, **more: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60.0) -> str:
+def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> str:
     """What a script has said when it has ended well."""
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == 0, f"{out}\n{err}"

@@ -69,7 +69,7 @@ def test_refusals_are_raised_by_their_class(client: Client) -> None:
     with pytest.raises(Validation) as caught:
         client.submit("mock", {"result": 2}, key="refused-1")
     assert caught.value.code == "idempotency_conflict"
-    assert client.wait(view["id"], 30)["state"] == "completed"
+    assert client.wait(view["id"], 90)["state"] == "completed"
 
 
 def test_operations_of_the_api_are_methods(client: Client) -> None:
@@ -84,7 +84,7 @@ def test_operations_of_the_api_are_methods(client: Client) -> None:
     fork = client.fork_task(view["id"], {"from_step": "a#1"})
     client.cancel(fork["id"])
     client.signal(view["id"], "go", id="mine")
-    assert client.wait(view["id"], 30)["title"] == "A title"
+    assert client.wait(view["id"], 90)["title"] == "A title"
     assert client.task_receipt(view["id"])["claims"]["task"] == view["id"]
     assert [step["step"] for step in client.task_steps(view["id"])["items"]] == ["a#1"]
     assert {item["id"] for item in client.pages(client.list_tasks, label="of=test", limit=1)} >= {view["id"]}
@@ -111,7 +111,7 @@ def test_an_async_client_does_the_same(working: Callable[..., Worker], server: S
             view = await client.submit(waits)
             await client.signal(view["id"], "go", [1])
             types = [item.type async for item in client.follow(view["id"])]
-            return await client.result(view["id"], 30), types
+            return await client.result(view["id"], 90), types
 
     result, types = asyncio.run(use())
     assert result == [1]

@@ -29,7 +29,7 @@ def kit(server: Server) -> Iterator[subprocess.Popen[str]]:
 
 
 def given(client: Client, kind: str, value: Any = None) -> Any:
-    return client.result(client.submit(kind, value)["id"], timeout=30)
+    return client.result(client.submit(kind, value)["id"], timeout=90)
 
 
 @pytest.mark.usefixtures("kit")
@@ -61,10 +61,10 @@ class TestKit:
         task = client.submit("kit.wait_input")["id"]
         until(lambda: client.get_task(task)["state"] == "waiting")
         client.signal(task, "go", {"n": 1})
-        assert client.result(task, 30) == {"n": 1}
+        assert client.result(task, 90) == {"n": 1}
         early = client.submit("kit.wait_input")["id"]
         client.signal(early, "go", 2)
-        assert client.result(early, 30) == 2
+        assert client.result(early, 90) == 2
 
     def test_a_person_is_asked(self, client: Client) -> None:
         task = client.submit("kit.ask")["id"]
@@ -73,7 +73,7 @@ class TestKit:
         (item,) = [item for item in client.pages(client.inbox) if item["task"] == task]
         assert (item["prompt"], item["choices"]) == ("ok?", ["yes", "no"])
         client.decide_on(task, "ok#1", "yes", result=[7])
-        assert client.result(task, 30) == {"decision": "yes", "result": [7]}
+        assert client.result(task, 90) == {"decision": "yes", "result": [7]}
 
     def test_what_is_reported_stands_in_the_stream(self, client: Client) -> None:
         task = client.submit("kit.progress")["id"]
@@ -85,11 +85,11 @@ class TestKit:
         until(lambda: client.get_task(task)["state"] == "running")
         client.cancel(task)
         with pytest.raises(Stopped):
-            client.result(task, 30)
+            client.result(task, 90)
         assert [step["step"] for step in client.task_steps(task)["items"]] == ["tidy#1"]
 
     def test_steps_are_named_by_their_scopes(self, client: Client) -> None:
         task = client.submit("kit.two_stage_map", {"items": [1, 2]})["id"]
-        client.result(task, 30)
+        client.result(task, 90)
         names = {step["step"] for step in client.task_steps(task)["items"]}
         assert names == {f"map#1[{n}]/{step}#1" for n in (0, 1) for step in "ab"}

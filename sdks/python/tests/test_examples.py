@@ -168,7 +168,7 @@ def test_a_worker_is_started_from_the_command_line(tmp_path: Path, server: Any, 
     )
     assert (found[0]["max_concurrent_tasks"], found[0]["queues"]) == (3, ["chapters", "default"])
     task_id = client.submit("book", ["one two", "three"], request={"queue": "chapters"})["id"]
-    assert client.result(task_id, 30) == {"chapters": 2, "words": 3}
+    assert client.result(task_id, 90) == {"chapters": 2, "words": 3}
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0, err

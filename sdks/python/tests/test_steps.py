@@ -60,7 +60,7 @@ def test_a_journaled_step_costs_one_call(working: Working, client: Client) -> No
     for kind in (plain, coroutine):
         calls: Counter[str] = Counter()
         worker.core.transport.on_request = lambda method, path, calls=calls: calls.update([path.rpartition("/")[2]])  # type: ignore[misc]
-        assert client.result(client.submit(kind, 50)["id"], 30) == 1225
+        assert client.result(client.submit(kind, 50)["id"], 90) == 1225
         # The outcome of the last one rides with the finish.
         assert calls["events"] <= 49
         assert calls["finish"] == 1
@@ -79,7 +79,7 @@ def test_branches_that_end_together_share_a_call(working: Working, client: Clien
     worker = working(mapped)
     calls: Counter[str] = Counter()
     worker.core.transport.on_request = lambda method, path: calls.update([path.rpartition("/")[2]])
-    assert client.result(client.submit(mapped, 50)["id"], 30) == 1225
+    assert client.result(client.submit(mapped, 50)["id"], 90) == 1225
     assert calls["events"] <= 10
 
 
@@ -90,7 +90,7 @@ def test_arguments_that_are_no_json_are_named(working: Working, client: Client) 
 
     working(bad)
     with pytest.raises(Validation, match=r"step send: argument to\.to: a object can't be written as JSON") as caught:
-        client.result(client.submit(bad, 1)["id"], 30)
+        client.result(client.submit(bad, 1)["id"], 90)
     assert caught.value.code == "not_canonical"
 
 
@@ -117,7 +117,7 @@ def test_results_come_back_as_their_annotations_say(working: Working, client: Cl
     working(typed)
     task_id = client.submit(typed, [Point(1, 2.0)])["id"]
     client.signal(task_id, "go")
-    assert client.result(task_id, 30) == [{"x": 1, "y": 0.5}, {"x": 1, "y": 2}]
+    assert client.result(task_id, 90) == [{"x": 1, "y": 0.5}, {"x": 1, "y": 2}]
     assert len(seen) >= 1
     assert all(one == ([Point(1, 2.0)], Point(1, 0.5)) for one in seen)
 
@@ -152,7 +152,7 @@ def test_a_caught_failure_is_the_same_in_a_replay(working: Working, client: Clie
     task_id = client.submit(catching, 1)["id"]
     until(lambda: client.get_task(task_id)["state"] == "waiting")
     client.signal(task_id, "go")
-    assert client.result(task_id, 30) == "went on"
+    assert client.result(task_id, 90) == "went on"
     assert caught == [(True, True, "no luck", "odd")] * 2
     assert ran == [1]
 
@@ -173,7 +173,7 @@ def test_a_step_is_tried_again_by_itself(working: Working, client: Client) -> No
 
     working(run_it)
     task_id = client.submit(run_it)["id"]
-    assert client.result(task_id, 30) == 3
+    assert client.result(task_id, 90) == 3
     (one,) = client.task_steps(task_id)["items"]
     assert one["failed_tries"] == 2
     assert client.get_task(task_id)["attempt"] == 1
@@ -197,7 +197,7 @@ def test_a_long_backoff_frees_the_worker(working: Working, client: Client, monke
     working(run_it)
     task_id = client.submit(run_it)["id"]
     until(lambda: client.get_task(task_id)["state"] == "waiting")
-    assert client.result(task_id, 30) == "done"
+    assert client.result(task_id, 90) == "done"
     assert tries[1] - tries[0] >= 2.0
     assert client.get_task(task_id)["attempt"] == 2
 
@@ -225,12 +225,12 @@ def test_a_failure_that_nobody_caught_is_done_again_by_a_redrive(working: Workin
     working(redriven)
     view = client.submit(redriven, key="redriven-1")
     with pytest.raises(ConnectionError, match="down") as caught:
-        client.result(view["id"], 30)
+        client.result(view["id"], 90)
     assert isinstance(caught.value, Internal)
     assert caught.value.task == view["id"]
     broken[0] = False
     again = client.redrive(view["id"])
-    assert client.result(again["id"], 30)[:2] == ["good", "x"]
+    assert client.result(again["id"], 90)[:2] == ["good", "x"]
     assert ran == {"good": 1, "bad": 2}
     assert client.get_task("key:redriven-1")["id"] == again["id"]
 
@@ -252,11 +252,11 @@ def test_a_permanent_failure_is_not_tried_again(working: Working, client: Client
     working(permanent)
     view = client.submit(permanent)
     with pytest.raises(Validation, match="no such city") as caught:
-        client.result(view["id"], 30)
+        client.result(view["id"], 90)
     assert caught.value.code == "no_city"
     assert ran == [1]
     # Whoever wants it done again has mended what was wrong.
-    assert client.result(client.redrive(view["id"])["id"], 30) == "mended"
+    assert client.result(client.redrive(view["id"])["id"], 90) == "mended"
 
 
 def test_a_step_that_takes_too_long_is_tried_again(working: Working, client: Client) -> None:
@@ -289,7 +289,7 @@ def test_a_step_that_takes_too_long_is_tried_again(working: Working, client: Cli
     for kind in (plain, coroutine):
         begun = time.monotonic()
         task_id = client.submit(kind)["id"]
-        seen.append(client.result(task_id, 30))
+        seen.append(client.result(task_id, 90))
         assert time.monotonic() - begun < 4
         failed = [item.data for item in client.follow(task_id) if item.type == "step.failed"]
         assert [one["error"]["code"] for one in failed] == ["step_timeout"]
@@ -311,9 +311,9 @@ def test_two_steps_at_once_in_one_scope_are_refused_and_keyed_ones_are_not(worki
 
     working(counted, keyed)
     with pytest.raises(Validation, match="scopes of its own"):
-        client.result(client.submit(counted)["id"], 30)
+        client.result(client.submit(counted)["id"], 90)
     task_id = client.submit(keyed)["id"]
-    assert client.result(task_id, 30) == [1, 2]
+    assert client.result(task_id, 90) == [1, 2]
     assert sorted(names(client, task_id)) == ["s#one", "s#two"]
 
 
@@ -340,7 +340,7 @@ def test_a_mismatch_stands_the_task_still_with_both_sides(working: Working, clie
     # Under the code that it was begun with it goes on.
     argument[0] = "before"
     client.resume(task_id)
-    assert client.result(task_id, 30) == "before"
+    assert client.result(task_id, 90) == "before"
 
 
 def test_code_that_never_comes_to_a_recorded_step_stands_still(working: Working, client: Client) -> None:
@@ -389,15 +389,15 @@ def test_a_step_that_was_cut_off_is_treated_as_its_policy_says(working: Working,
     if policy == "ask":
         assert until(lambda: client.get_task(task_id).get("open_requests")) == ["charge#1"]
         client.decide_on(task_id, "charge#1", "happened", result="by hand")
-        assert client.result(task_id, 30) == "by hand"
+        assert client.result(task_id, 90) == "by hand"
     elif policy == "verify":
-        assert client.result(task_id, 30) == "found out"
+        assert client.result(task_id, 90) == "found out"
     elif policy == "fail":
         with pytest.raises(Validation) as caught:
-            client.result(task_id, 30)
+            client.result(task_id, 90)
         assert caught.value.code == "outcome_unknown"
     else:
-        assert client.result(task_id, 30) == "charged"
+        assert client.result(task_id, 90) == "charged"
         assert len(runs) == 2
     assert len(set(runs)) == 1
     assert len(runs) == (2 if policy == "rerun" else 1)
@@ -428,7 +428,7 @@ def test_verify_may_say_that_it_did_not_happen_or_that_nobody_knows(working: Wor
         if answer is not None:
             until(lambda task_id=task_id: client.get_task(task_id).get("open_requests"))
             client.decide_on(task_id, "charge#1", answer)
-        assert client.result(task_id, 30) == "run 2"
+        assert client.result(task_id, 90) == "run 2"
 
 
 def test_large_values_are_kept_apart_and_come_back(working: Working, client: Client) -> None:
@@ -448,7 +448,7 @@ def test_large_values_are_kept_apart_and_come_back(working: Working, client: Cli
     working(large, larger)
     task_id = client.submit(large, "x" * 500_000)["id"]
     client.signal(task_id, "go")
-    assert client.result(task_id, 30) == 1_000_000
+    assert client.result(task_id, 90) == 1_000_000
     task_id = client.submit(larger, 2_000_000)["id"]
     client.signal(task_id, "go")
     assert client.result(task_id, 60) == "".join(str(n) * 2_000_000 for n in range(10))
@@ -482,7 +482,7 @@ def test_methods_are_steps_and_a_step_in_a_step_is_part_of_it(working: Working, 
 
     working(methods)
     task_id = client.submit(methods)["id"]
-    assert client.result(task_id, 30) == "5 paid"
+    assert client.result(task_id, 90) == "5 paid"
     assert names(client, task_id) == ["pay#1"]
 
 
@@ -495,6 +495,6 @@ def test_the_class_of_an_error_decides_whether_it_is_tried_again(working: Workin
     for kind, tries, error_type in (("transient", 2, Transient), ("validation", 1, Validation)):
         task_id = client.submit(classes, kind)["id"]
         with pytest.raises(error_type) as caught:
-            client.result(task_id, 30)
+            client.result(task_id, 90)
         assert (caught.value.code, caught.value.details) == ("mine", {"a": 1})
         assert client.get_task(task_id)["tries"] == tries
