@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from everloop import Client, Stopped
 
-from .conftest import SDK, Server, start, until
+from .conftest import ROOT, SDK, Server, environment, start, until
 
 KIT = SDK / "conformance/kit.py"
 
@@ -93,3 +94,10 @@ class TestKit:
         client.result(task, 90)
         names = {step["step"] for step in client.task_steps(task)["items"]}
         assert names == {f"map#1[{n}]/{step}#1" for n in (0, 1) for step in "ab"}
+
+
+def test_the_scripted_server_of_the_kit_finds_nothing_broken() -> None:
+    command = [sys.executable, str(ROOT / "sdks/conformance/kit.py"), "--", sys.executable, str(KIT)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
