@@ -1,0 +1,322 @@
+import type { AssignmentView, OnUnknown, TaskError as WireError } from "./api/types.js";
+import { canonical, NotJson } from "./canonical.js";
+import { CancelledError, EverloopError, fromWire, toWire, ValidationError } from "./errors.js";
+import { pause, type Transport } from "./http.js";
+import { Journal, type Mismatch } from "./journal.js";
+import { type End, Outbox, type Refused } from "./outbox.js";
+import { type Frame, never, Scope, within } from "./scope.js";
+import type { AnyTask } from "./task.js";
+
+/** What an attempt was last told. */
+export type Control = "run" | "pause" | "handback" | "cancel" | "timeout" | "lost";
+
+/** The media type of a value that was too large for its event. */
+const VALUE = "application/vnd.everloop.value+json";
+/** What is larger is put aside before its event is written: a request has room for 16 MiB. */
+const ASIDE_BYTES = 4 * 1024 * 1024;
+const GRACE_MS = 10_000;
+const PROGRESS_MS = 100;
+const FRAME_MS = 10;
+
+/** What a worker does for its attempts. */
+export interface Host {
+  readonly transport: Transport;
+  readonly worker: () => string;
+}
+
+/** One attempt: run to its end, and the end written. */
+export class Attempt {
+  readonly assignment: AssignmentView;
+  readonly journal: Journal;
+  readonly outbox: Outbox;
+  readonly root: Scope;
+  /** When the lease was last renewed, by the monotonic clock: before the server was asked, never after. */
+  renewedAt: number;
+  #control: Control = "run";
+  #graceMs = GRACE_MS;
+  #over = false;
+  #isLooking = false;
+  #progressAt = Number.NEGATIVE_INFINITY;
+  readonly #host: Host;
+  readonly #stop = new AbortController();
+  readonly #changed = new Set<() => void>();
+  #end!: (end: End | undefined) => void;
+  readonly #ended: Promise<End | undefined>;
+  #graceTimer: NodeJS.Timeout | undefined;
+  #timeoutTimer: NodeJS.Timeout | undefined;
+  #frames: string[] = [];
+  #showing: Promise<void> | undefined;
+
+  constructor(host: Host, assignment: AssignmentView, renewedAt: number) {
+    this.assignment = assignment;
+    this.renewedAt = renewedAt;
+    this.#host = host;
+    this.journal = new Journal(assignment.journal);
+    const path = `/api/v1/tasks/${assignment.task}/attempts/${assignment.attempt}`;
+    const refused = (why: Refused) => this.#refused(why);
+    this.outbox = new Outbox(host.transport, path, assignment.lease, host.worker, refused);
+    this.root = new Scope(this, "");
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  get task(): string {
+    return this.assignment.task;
+  }
+
+  get transport(): Transport {
+    return this.#host.transport;
+  }
+
+  get control(): Control {
+    return this.#control;
+  }
+
+  /** Aborted when the task shall stop. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Runs the code of the task, and writes how it ended. */
+  async run(task: AnyTask | undefined): Promise<void> {
+    const limit = this.assignment.spec.policy?.timeout_ms;
+    if (limit !== undefined && limit !== null) {
+      this.#timeoutTimer = setTimeout(() => this.tell("timeout"), limit);
+    }
+    void this.#code(task).then(
+      (end) => this.finish(end),
+      (error: unknown) => this.finish(this.#failure(error)),
+    );
+    const end = await this.#ended;
+    clearTimeout(this.#timeoutTimer);
+    clearTimeout(this.#graceTimer);
+    this.root.release();
+    if (end === undefined) return this.outbox.close();
+    this.#stop.abort(this.#cancelled());
+    await this.#showing;
+    const refused = await this.outbox.end(end);
+    if (refused?.is === "refused") {
+      // What could not be written is the end of the try, if that can be.
+      this.outbox.forget();
+      await this.outbox.end({ act: "fail", members: { error: refused.error } });
+    }
+  }
+
+  async #code(task: AnyTask | undefined): Promise<End> {
+    const { kind } = this.assignment.spec;
+    if (!task) throw new ValidationError(`this worker does not run kind ${kind}`, { code: "unknown_kind" });
+    const input = await this.resolve(this.assignment.spec.input);
+    const result = await within({ scope: this.root }, () => task.call(input));
+    let text: string;
+    try {
+      text = canonical(result ?? null);
+    } catch (error) {
+      throw notJson(`the result of task ${kind}`, error);
+    }
+    const left = this.journal.unreached();
+    if (left) return paused(left);
+    return { act: "finish", members: { result: await this.aside(text) } };
+  }
+
+  #failure(thrown: unknown): End {
+    if (this.#control === "timeout") return { act: "fail", members: { error: this.#timedOut() } };
+    const cancelled: End = { act: "finish", members: { cancelled: true } };
+    const error = toWire(thrown);
+    if (this.#control === "cancel") {
+      const stays = error.class !== "cancelled" && error.class !== "internal" && error.class !== "transient";
+      if (!stays) return cancelled;
+    }
+    if (thrown instanceof EverloopError && thrown.step !== undefined) {
+      // The failure is recorded, and every replay would come to it again.
+      const details: Record<string, unknown> = { recorded_step: thrown.step, class: error.class };
+      if (error.details !== undefined) details.details = error.details;
+      return { act: "fail", members: { error: { ...error, class: "validation", details } } };
+    }
+    return { act: "fail", members: { error } };
+  }
+
+  /** Ends the attempt, once. */
+  finish(end: End | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#end(end);
+  }
+
+  /** The code does not follow its journal: the task stands still, with both sides shown. */
+  mismatch<T>(of: Mismatch): Promise<T> {
+    this.finish(paused(of));
+    return never();
+  }
+
+  #refused(why: Refused): void {
+    if (why.is === "lost") this.tell("lost");
+    else this.finish({ act: "fail", members: { error: why.error } });
+  }
+
+  /** Tells the attempt something. Who was told to stop does not go on again. */
+  tell(control: Control, graceMs?: number): void {
+    const stopped = this.#control === "cancel" || this.#control === "timeout" || this.#control === "lost";
+    if (this.#over || (stopped && control !== "lost")) return;
+    this.#control = control;
+    if (control === "lost") {
+      this.#stop.abort(this.#cancelled());
+      this.finish(undefined);
+    } else if (control === "cancel" || control === "timeout") {
+      this.#graceMs = graceMs ?? this.assignment.spec.policy?.grace_ms ?? GRACE_MS;
+      this.#graceTimer = setTimeout(() => this.finish(this.#failure(this.#cancelled())), this.#graceMs);
+      this.#stop.abort(this.#cancelled());
+      this.root.stopWaits(() => this.#cancelled());
+    }
+    for (const heard of [...this.#changed]) heard();
+    this.look();
+  }
+
+  /** Calls when the attempt is told something. */
+  onTold(heard: () => void): () => void {
+    this.#changed.add(heard);
+    return () => this.#changed.delete(heard);
+  }
+
+  #cancelled(): EverloopError {
+    if (this.#control === "timeout") return fromWire(this.#timedOut());
+    const message = this.#control === "lost" ? "the attempt is over" : "the task was cancelled";
+    return new CancelledError(message, { code: "cancelled" });
+  }
+
+  #timedOut(): WireError {
+    const limit = this.assignment.spec.policy?.timeout_ms ?? 0;
+    const message = `attempt ${this.assignment.attempt} ran longer than ${limit} ms`;
+    return { class: "cancelled", code: "timeout", message };
+  }
+
+  /** Whether the lease can't be counted on any more. */
+  isExpired(now: number): boolean {
+    const life = this.assignment.lease_ttl_ms;
+    return life !== undefined && life !== null && now - this.renewedAt >= (life * 2) / 3;
+  }
+
+  /**
+   * What stands between two steps: whoever wants the task to stop is heard here. Gives whether the code goes on; where it does
+   * not, it must never come back.
+   */
+  goesOn(frame: Frame): boolean {
+    if (this.#over || frame.scope.isAbandoned) return false;
+    if (this.isExpired(performance.now())) this.tell("lost");
+    switch (this.#control) {
+      case "run":
+        return true;
+      case "cancel":
+      case "timeout":
+        if (frame.cleanup) return true;
+        throw this.#cancelled();
+      default:
+        this.look();
+        return false;
+    }
+  }
+
+  /** Looks, once the code has come to rest, whether anything is left to do in this attempt. */
+  look(): void {
+    if (this.#isLooking || this.#over) return;
+    this.#isLooking = true;
+    setImmediate(() => {
+      this.#isLooking = false;
+      if (this.#over) return;
+      if (this.#control === "pause" || this.#control === "handback") {
+        // What runs may come to its end: its outcome is worth keeping.
+        if (this.root.running === 0) this.finish(this.#control === "pause" ? requested() : released());
+      } else if (this.root.isQuiet) {
+        const waits = this.root.waits;
+        const [first] = waits;
+        if (first)
+          this.finish({ act: "suspend", members: { for: waits.length === 1 ? first : { any: waits } } });
+      }
+    });
+  }
+
+  /** Writes an event. */
+  push(type: string, data: Record<string, unknown>): void {
+    this.outbox.push(type, JSON.stringify(data));
+  }
+
+  /** Records an outcome, whose result is JSON text. */
+  record(step: string, kind: string, intent: string, result: string, startedAt: string): number {
+    const data = { attempt: this.assignment.attempt, intent, kind, started_at: startedAt, step };
+    this.outbox.push("step.completed", `${JSON.stringify(data).slice(0, -1)},"result":${result}}`);
+    return this.journal.recordedNow();
+  }
+
+  /** The task's policy before a step's own. */
+  onUnknown(own: OnUnknown): OnUnknown {
+    return this.assignment.spec.policy?.on_unknown ?? own;
+  }
+
+  /** The value itself, where it was too large for its event. */
+  async resolve(value: unknown): Promise<unknown> {
+    const blob = (value as { $blob?: { id: string; media_type: string } } | null | undefined)?.$blob;
+    if (!blob || blob.media_type !== VALUE) return value;
+    const path = `/api/v1/blobs/${blob.id}`;
+    return JSON.parse(await this.transport.text({ method: "GET", path, accept: "*/*", patient: true }));
+  }
+
+  /** The value, or what names it where it is too large for a request. */
+  async aside(text: string): Promise<unknown> {
+    return JSON.parse(await this.asideText(text));
+  }
+
+  /** The same as JSON text. */
+  async asideText(text: string): Promise<string> {
+    if (text.length <= ASIDE_BYTES) return text;
+    const call = { method: "POST", path: "/api/v1/blobs", mediaType: VALUE, repeatable: true } as const;
+    return await this.transport.text({ ...call, body: new TextEncoder().encode(text), patient: true });
+  }
+
+  /** Says how far the task has got, at most ten times a second. */
+  progress(data: { done?: number; total?: number; note?: string }): void {
+    const now = performance.now();
+    const isEnd = data.total !== undefined && data.done === data.total;
+    if (!isEnd && now - this.#progressAt < PROGRESS_MS) return;
+    this.#progressAt = now;
+    this.push("task.progress", { ...data });
+  }
+
+  /** Shows something to live followers. It is not stored, and may be lost. */
+  show(type: string, data: unknown): void {
+    if (this.#over) return;
+    this.#frames.push(`{"type":${JSON.stringify(type)},"data":${canonical(data ?? null)}}`);
+    this.#showing ??= this.#showAll().finally(() => {
+      this.#showing = undefined;
+    });
+  }
+
+  async #showAll(): Promise<void> {
+    while (this.#frames.length > 0) {
+      await pause(this.#over ? 0 : FRAME_MS);
+      const frames = this.#frames.splice(0, 500);
+      const body = `{"worker":${JSON.stringify(this.#host.worker())},"frames":[${frames.join(",")}]}`;
+      const path = `/api/v1/tasks/${this.task}/attempts/${this.assignment.attempt}/events`;
+      const headers = { "everloop-lease": this.assignment.lease };
+      // A frame that is lost is a frame that is lost.
+      await this.transport.text({ method: "POST", path, headers, body }).catch(() => undefined);
+    }
+  }
+}
+
+function paused(details: Mismatch): End {
+  return { act: "suspend", members: { paused: { by: "", reason: "nondeterminism", details } } };
+}
+
+function requested(): End {
+  return { act: "suspend", members: { paused: { by: "", reason: "requested" } } };
+}
+
+function released(): End {
+  return { act: "release", members: {} };
+}
+
+/** The error about a value that JSON has no form for; any other error as it is. */
+export function notJson(of: string, error: unknown): unknown {
+  if (!(error instanceof NotJson)) return error;
+  return new ValidationError(`${of} can't be recorded: ${error.message}`, { code: "not_json", cause: error });
+}
