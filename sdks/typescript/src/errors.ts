@@ -24,13 +24,13 @@ export class EverloopError extends Error {
   /** Stable snake_case code. */
   readonly code: string;
   /** More about it, for programs. */
-  readonly details?: unknown;
+  declare readonly details?: unknown;
   /** The server's answer, where it refused a request. */
-  readonly problem?: Problem;
+  declare readonly problem?: Problem;
   /** The task that ended with it, where it is the end of one. */
-  readonly task?: string;
+  declare readonly task?: string;
   /** The step whose recorded failure this is. A failure that is recorded stays one: the task is not tried again for it. */
-  step?: string;
+  declare step?: string;
 
   constructor(message: string, parts: ErrorParts = {}) {
     super(message, parts.cause === undefined ? undefined : { cause: parts.cause });

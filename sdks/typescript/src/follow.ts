@@ -60,7 +60,8 @@ export async function* follow(transport: Transport, task: string, of: Follow): A
     const isNotice = type.startsWith("stream.");
     if (isNotice && seq !== undefined) position = seq;
     if (isNotice || seq === undefined) {
-      yield { is: isNotice ? "notice" : "frame", type, data: JSON.parse(data) };
+      const said = JSON.parse(data) as { type: string; data: unknown };
+      yield isNotice ? { is: "notice", type, data: said } : { is: "frame", type: said.type, data: said.data };
       continue;
     }
     if (seq <= position) continue;

@@ -5,6 +5,8 @@ import { type EverloopError, errorOf, TransientError, UnreachableError } from ".
 export interface Endpoint {
   url: string;
   apiKey?: string;
+  /** Aborted when another request has found nobody there: a server that stops waits for those that it holds. */
+  gone?: AbortSignal;
 }
 
 /** Where requests go. A server of ours may go away and come back elsewhere. */
@@ -136,6 +138,7 @@ export class Transport {
     if (endpoint.apiKey !== undefined) headers.authorization = `Bearer ${endpoint.apiKey}`;
     if (call.body !== undefined) headers["content-type"] = call.mediaType ?? "application/json";
     const signals: AbortSignal[] = call.signal ? [call.signal] : [];
+    if (endpoint.gone) signals.push(endpoint.gone);
     if (!call.streaming) signals.push(AbortSignal.timeout(ANSWER_MS + (call.waitMs ?? 0)));
     const request: RequestInit = { method: call.method, headers, redirect: "manual" };
     if (call.body !== undefined) request.body = call.body as NonNullable<RequestInit["body"]>;

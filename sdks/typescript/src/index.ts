@@ -46,7 +46,7 @@ export {
   taskInfo,
   token,
 } from "./report.js";
-export { type RunOptions, run } from "./run.js";
+export { connect, type RunOptions, run } from "./run.js";
 export type { StepContext } from "./scope.js";
 export { dataFolder, findBinary, LocalServer, ServerError } from "./server.js";
 export { type Step, type StepOptions, step, type Verdict } from "./step.js";

@@ -1,7 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TaskRequest, TaskView } from "./api/types.js";
+import { canonical } from "./canonical.js";
 import { Client, requestOf, type SubmitOptions } from "./client.js";
 import { EverloopError, ValidationError } from "./errors.js";
+import type { Item } from "./follow.js";
 import { type Place, Transport } from "./http.js";
 import { currentFrame } from "./scope.js";
 import { dataFolder, fixedPlace, fromEnvironment, LocalServer } from "./server.js";
@@ -14,6 +17,8 @@ export interface RunOptions extends SubmitOptions {
   retryFailed?: boolean;
   /** Where its server keeps its data; see `dataFolder`. */
   dataDir?: string;
+  /** Called with every event and frame of the task while it is waited for. */
+  onItem?: (item: Item) => void;
   /** Stops waiting. The task itself goes on. */
   signal?: AbortSignal;
 }
@@ -35,14 +40,21 @@ export async function run<Args extends unknown[], Result>(
       code: "inside_task",
     });
   }
-  const { retryFailed, dataDir, signal, ...request } = options;
+  const { retryFailed, dataDir, signal, onItem, ...request } = options;
   const runtime = Runtime.of(process.env.EVERLOOP_URL ? undefined : (dataDir ?? dataFolder()));
   await runtime.begin(task);
   try {
-    return (await runtime.run(task, args, request, retryFailed ?? false, signal)) as Awaited<Result>;
+    const view = await runtime.submit(task, args, request, retryFailed ?? false);
+    return (await runtime.result(view.id, onItem, signal)) as Awaited<Result>;
   } finally {
     await runtime.end();
   }
+}
+
+/** A client of the server that `run` uses. */
+export function connect(options: { dataDir?: string } = {}): Client {
+  const folder = process.env.EVERLOOP_URL ? undefined : (options.dataDir ?? dataFolder());
+  return new Client({}, folder === undefined ? undefined : LocalServer.of(folder));
 }
 
 const runtimes = new Map<string, Runtime>();
@@ -148,17 +160,51 @@ class Runtime {
     }
   }
 
-  async run(
+  async submit(
     task: AnyTask,
     args: unknown[],
     request: SubmitOptions,
     retryFailed: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
-    const submitted = requestOf(task, args, request);
-    let view = await this.#client.submit(submitted);
-    if (view.state === "failed" && retryFailed) view = await this.#client.redrive(view.id);
-    return await this.#client.result(view.id, signal ? { signal } : {});
+  ): Promise<TaskView> {
+    const wanted = requestOf(task, args, request);
+    const view = await this.#client.submit(wanted).catch((error) => this.#successor(wanted, error));
+    return view.state === "failed" && retryFailed ? await this.#client.redrive(view.id) : view;
+  }
+
+  /**
+   * The task that has the key by now: one that goes on for the task of this very request, or does it again. The server knows
+   * that only of the request's own task.
+   */
+  async #successor(wanted: TaskRequest, error: unknown): Promise<TaskView> {
+    if (!(error instanceof EverloopError) || error.code !== "idempotency_conflict" || !wanted.key)
+      throw error;
+    const holder = await this.#client.task(`key:${wanted.key}`);
+    let first = holder;
+    for (let before: string | null | undefined; ; first = await this.#client.task(before)) {
+      before = first.continues ?? first.forked_from?.task;
+      if (!before) break;
+    }
+    const same = first.id !== holder.id && first.kind === wanted.kind;
+    if (same && canonical({ of: first.input }) === canonical({ of: wanted.input })) return holder;
+    throw error;
+  }
+
+  async result(id: string, onItem?: (item: Item) => void, signal?: AbortSignal): Promise<unknown> {
+    const given = signal ? { signal } : {};
+    if (!onItem) return await this.#client.result(id, given);
+    const enough = new AbortController();
+    const show = async () => {
+      for await (const item of this.#client.follow(id, { frames: true, signal: enough.signal })) onItem(item);
+    };
+    const shown = show();
+    try {
+      const result = await this.#client.result(id, given);
+      await shown;
+      return result;
+    } finally {
+      enough.abort();
+      await shown.catch(() => undefined);
+    }
   }
 }
 

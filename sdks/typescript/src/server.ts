@@ -10,7 +10,7 @@ export const DEFAULT_URL = "http://127.0.0.1:7420";
 /** The data folder, seen from the project's folder. */
 const DATA = ".everloop";
 const START_MS = 30_000;
-const STOP_MS = 20_000;
+const STOP_MS = 2_000;
 const LOOK_MS = 10;
 
 /** No server could be found or started. */
@@ -111,6 +111,7 @@ export class LocalServer implements Place {
   readonly folder: string;
   #current: Endpoint | undefined;
   #finding: Promise<Endpoint> | undefined;
+  #gone = new AbortController();
   #child: ChildProcess | undefined;
   #isStopping = false;
 
@@ -136,16 +137,23 @@ export class LocalServer implements Place {
     this.#finding ??= this.#find().finally(() => {
       this.#finding = undefined;
     });
-    this.#current = await this.#finding;
+    const found = await this.#finding;
+    if (!this.#current) {
+      this.#gone = new AbortController();
+      this.#current = { ...found, gone: this.#gone.signal };
+    }
     return this.#current;
   }
 
   lost(endpoint: Endpoint): void {
-    if (this.#current === endpoint) this.#current = undefined;
+    if (this.#current !== endpoint) return;
+    this.#current = undefined;
+    this.#gone.abort(new Error("the server has gone"));
   }
 
   async #find(): Promise<Endpoint> {
     const until = Date.now() + START_MS;
+    let failures = 0;
     for (;;) {
       const running = serverFile(this.folder);
       if (running) {
@@ -155,7 +163,10 @@ export class LocalServer implements Place {
       const said = await this.#start(until);
       if (typeof said !== "string") return said;
       // Whoever has the folder is attached to, as soon as it answers or has gone.
-      if (!said.includes("another process")) throw new ServerError(`the server stopped at once: ${said}`);
+      // Two that start at the same time may also meet before either has it.
+      if (!said.includes("another process") && (failures += 1) > 2) {
+        throw new ServerError(`the server stopped at once: ${said}`, { code: "server_ended" });
+      }
       if (Date.now() > until)
         throw new UnreachableError(`the server in ${this.folder} does not answer: ${said}`);
       await pause(50);
@@ -214,9 +225,11 @@ export class LocalServer implements Place {
     child.ref();
     const exited = new Promise<void>((done) => child.once("exit", () => done()));
     child.kill("SIGTERM");
-    const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    await exited;
-    clearTimeout(late);
+    // It may have to wait for what others have asked it. It stops by itself then: nobody needs to stay for that.
+    const enough = new AbortController();
+    await Promise.race([exited, pause(STOP_MS, enough.signal)]);
+    enough.abort();
+    child.unref();
     this.#current = undefined;
     this.#isStopping = false;
   }

@@ -1,11 +1,15 @@
 // A server and a worker for tests, in folders of their own.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type AnyTask, Client, LocalServer, Worker, type WorkerOptions } from "everloop";
 
+// The program that was built here, where no other one is named.
+const built = fileURLToPath(new URL("../../../../target/debug/everloop", import.meta.url));
+if (!process.env.EVERLOOP_BIN && existsSync(built)) process.env.EVERLOOP_BIN = built;
 delete process.env.EVERLOOP_URL;
 delete process.env.EVERLOOP_API_KEY;
 delete process.env.EVERLOOP_DATA_DIR;
