@@ -23,6 +23,7 @@ mod schemathesis;
 mod sim;
 mod test;
 mod tidy;
+mod typescript;
 mod venv;
 
 use anyhow::{Result, bail};

@@ -52,7 +52,7 @@ class Running {
       });
     };
     const frame: Frame = cleanup ? { scope: branch, cleanup } : { scope: branch };
-    return within(frame, async () => run()).then(
+    return within(frame, () => Promise.resolve().then(run)).then(
       (result) => settle({ result, failed: false }),
       (error: unknown) => settle({ error, failed: true }),
     );

@@ -49,7 +49,8 @@ function write(value: unknown, path: string, above: object[]): string {
 }
 
 function writeObject(value: object, path: string, above: object[]): string {
-  if ("toJSON" in value && typeof value.toJSON === "function") return write(value.toJSON(), path, above);
+  const { toJSON } = value as { toJSON?: unknown };
+  if (typeof toJSON === "function") return write(Reflect.apply(toJSON, value, []), path, above);
   if (above.includes(value)) throw new NotJson(path, "part of itself");
   if (above.length >= DEPTH) throw new NotJson(path, `nested deeper than ${DEPTH} levels`);
   const inner = [...above, value];

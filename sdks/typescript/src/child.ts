@@ -87,7 +87,7 @@ async function childResult(frame: Frame, id: string, child: string): Promise<unk
     return await fetched(frame, () => attempt.resolve((found.outcome as { result: unknown }).result));
   }
   // One that has gone on as another task ends with that one.
-  for (let task = child; ; ) {
+  for (let task = child; ;) {
     if (!attempt.goesOn(frame)) return await never();
     const ended = attempt.journal.child(task);
     if (!ended) return await standby(frame, { child: { id, task } }, id);

@@ -118,7 +118,7 @@ export class Client {
 
   /** All tasks of a filter, page by page. */
   async *allTasks(filter: TaskFilter = {}): AsyncGenerator<api.TaskView> {
-    for (let cursor = filter.cursor; ; ) {
+    for (let cursor = filter.cursor; ;) {
       const page: Page<api.TaskView> = await this.tasks(
         cursor === undefined ? filter : { ...filter, cursor },
       );
@@ -148,7 +148,7 @@ export class Client {
 
   /** Waits for the end of a task, and of those that go on for it, as long as it takes. */
   async wait(task: string, options: { signal?: AbortSignal } = {}): Promise<api.TaskView> {
-    for (let id = task; ; ) {
+    for (let id = task; ;) {
       options.signal?.throwIfAborted();
       const view = await this.task(id, { waitMs: WAIT_MS });
       if (view.continued_as) id = view.continued_as;
@@ -161,7 +161,7 @@ export class Client {
    * `NondeterminismError` if it stands still because its code has changed under it.
    */
   async result<T = unknown>(task: string, options: { signal?: AbortSignal } = {}): Promise<T> {
-    for (let view = await this.task(task); ; ) {
+    for (let view = await this.task(task); ;) {
       options.signal?.throwIfAborted();
       throwEnd(view);
       if (view.continued_as) view = await this.task(view.continued_as);
@@ -205,8 +205,7 @@ export class Client {
 
   /** A page of the events of many tasks. */
   feedPage(options: Feed & { limit?: number } = {}): Promise<api.FeedPage> {
-    const { signal: _, ...query } = options;
-    return this.#get("/events", query);
+    return this.#get("/events", { ...options, signal: undefined });
   }
 
   /** Lets a task stand still at its next step. */

@@ -96,7 +96,9 @@ const CLASSES: Record<Class, new (message: string, parts?: ErrorParts) => Everlo
 /** The error of the class that is named. */
 export function errorOf(of: { class: Class; message: string } & ErrorParts): EverloopError {
   const { class: name, message, ...parts } = of;
-  return new (CLASSES[name] ?? InternalError)(message, parts);
+  // A newer server may know more classes.
+  const known = CLASSES as Partial<typeof CLASSES>;
+  return new (known[name] ?? InternalError)(message, parts);
 }
 
 /** The error that a record or an answer carries. */

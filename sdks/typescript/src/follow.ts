@@ -66,7 +66,7 @@ export async function* follow(transport: Transport, task: string, of: Follow): A
     }
     if (seq <= position) continue;
     position = seq;
-    yield { is: "event", seq, type, event: JSON.parse(data) };
+    yield { is: "event", seq, type, event: JSON.parse(data) as EventShape };
     if (TERMINAL.has(type)) return;
   }
 }
@@ -121,7 +121,7 @@ async function* blocks(connect: () => Promise<Response>, signal?: AbortSignal): 
 /** Reads `text/event-stream`, as the HTML standard describes it. */
 async function* read(answer: Response): AsyncGenerator<Block> {
   if (!answer.body) return;
-  const reader = answer.body.getReader();
+  const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
   let text = "";
   let block: Block | undefined;

@@ -98,7 +98,7 @@ export class Transport {
 
   /** Sends a request, and gives the answer as it begins. */
   async open(call: Call): Promise<Response> {
-    return await this.#again(call, async (answer) => answer);
+    return await this.#again(call, (answer) => Promise.resolve(answer));
   }
 
   async #again<T>(call: Call, read: (answer: Response) => Promise<T>): Promise<T> {

@@ -1,14 +1,5 @@
 export type * as api from "./api/types.js";
-export {
-  cleanup,
-  continueAs,
-  type MapOptions,
-  map,
-  parallel,
-  race,
-  scope,
-  timeout,
-} from "./branches.js";
+export { cleanup, continueAs, type MapOptions, map, parallel, race, scope, timeout } from "./branches.js";
 export { canonical, intent, type Json, NotJson, stepIdempotencyKey } from "./canonical.js";
 export { type Child, type ChildOptions, callChild, startChild } from "./child.js";
 export {

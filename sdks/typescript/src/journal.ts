@@ -32,6 +32,26 @@ interface Recorded {
   starts: number;
 }
 
+interface StepOf {
+  step: string;
+  kind: string;
+  intent: string;
+}
+
+/** The events of the past that a replay needs. */
+type Past =
+  | { type: "step.started"; data: StepOf & { on_unknown: OnUnknown } }
+  | { type: "step.completed"; data: StepOf & { result: unknown } }
+  | { type: "step.failed"; data: StepOf & { error: WireError; next_at?: string; try: number } }
+  | { type: "task.waiting"; data: { for: Wait } }
+  | { type: "task.ready"; data: { cause: string; id?: string } }
+  | { type: "task.forked"; data: { from: { keys_of?: string } } }
+  | { type: "task.child"; data: { task: string; state: State } }
+  | { type: "task.input"; data: { id: string; name: string; data: unknown } }
+  | { type: "task.input_taken"; data: { id: string; step: string } }
+  | { type: "approval.requested"; data: { id: string } }
+  | { type: "approval.decision"; data: Decision & { id: string } };
+
 interface Sent {
   id: string;
   name: string;
@@ -67,10 +87,10 @@ export class Journal {
   keysOf?: string;
 
   constructor(items: JournalItem[]) {
-    for (const item of items) this.#add(item.type, item.data as never);
+    for (const { type, data } of items) this.#add({ type, data } as Past);
   }
 
-  #step(data: { step: string; kind: string; intent: string }): Recorded {
+  #step(data: StepOf): Recorded {
     const old = this.#steps.get(data.step);
     const recorded: Recorded = old ?? {
       kind: data.kind,
@@ -93,8 +113,7 @@ export class Journal {
     recorded.order = this.#order.length;
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: the data of events, whose form their type says
-  #add(type: string, data: any): void {
+  #add({ type, data }: Past): void {
     switch (type) {
       case "step.started": {
         const recorded = this.#step(data);
@@ -116,7 +135,7 @@ export class Journal {
         break;
       }
       case "task.waiting": {
-        const tree = data.for as Wait;
+        const tree = data.for;
         for (const leaf of leaves(tree)) {
           if ("timer" in leaf) this.#timers.set(leaf.timer.id, Date.parse(leaf.timer.at));
           this.#comes(idOf(leaf));
@@ -129,7 +148,7 @@ export class Journal {
         if (data.cause === "timer" && data.id !== undefined) this.#fired.add(data.id);
         break;
       case "task.forked":
-        this.keysOf = data.from.keys_of;
+        if (data.from.keys_of !== undefined) this.keysOf = data.from.keys_of;
         break;
       case "task.child":
         this.#children.set(data.task, data.state);

@@ -167,7 +167,7 @@ class Runtime {
     retryFailed: boolean,
   ): Promise<TaskView> {
     const wanted = requestOf(task, args, request);
-    const view = await this.#client.submit(wanted).catch((error) => this.#successor(wanted, error));
+    const view = await this.#client.submit(wanted).catch((error: unknown) => this.#successor(wanted, error));
     return view.state === "failed" && retryFailed ? await this.#client.redrive(view.id) : view;
   }
 
@@ -241,7 +241,7 @@ function lives(known: Signed): boolean {
   const [boot, start] = [bootId(), startOf(known.pid)];
   // A number that another process has by now.
   if (boot !== undefined && known.boot !== undefined && boot !== known.boot) return false;
-  return start === undefined || known.start === undefined || start === String(known.start);
+  return start === undefined || known.start === undefined || start === known.start;
 }
 
 /** When a process began, where the platform says it: field 22 of its stat. */

@@ -18,7 +18,7 @@ export class ServerError extends EverloopError {}
 
 /** A place that stays where it is. */
 export function fixedPlace(endpoint: Endpoint): Place {
-  return { endpoint: async () => endpoint, lost: () => {} };
+  return { endpoint: () => Promise.resolve(endpoint), lost: () => undefined };
 }
 
 /** What the environment says about the server. */
@@ -77,7 +77,7 @@ function isFile(path: string): boolean {
 /** What a running server says about itself. */
 function serverFile(folder: string): { url: string; pid: number } | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, "server.json"), "utf8"));
+    return JSON.parse(readFileSync(join(folder, "server.json"), "utf8")) as { url: string; pid: number };
   } catch {
     return undefined;
   }
@@ -134,14 +134,16 @@ export class LocalServer implements Place {
 
   async endpoint(): Promise<Endpoint> {
     if (this.#current) return this.#current;
-    this.#finding ??= this.#find().finally(() => {
+    this.#finding ??= this.#settle().finally(() => {
       this.#finding = undefined;
     });
-    const found = await this.#finding;
-    if (!this.#current) {
-      this.#gone = new AbortController();
-      this.#current = { ...found, gone: this.#gone.signal };
-    }
+    return await this.#finding;
+  }
+
+  async #settle(): Promise<Endpoint> {
+    const found = await this.#find();
+    this.#gone = new AbortController();
+    this.#current = { ...found, gone: this.#gone.signal };
     return this.#current;
   }
 
@@ -164,7 +166,8 @@ export class LocalServer implements Place {
       if (typeof said !== "string") return said;
       // Whoever has the folder is attached to, as soon as it answers or has gone.
       // Two that start at the same time may also meet before either has it.
-      if (!said.includes("another process") && (failures += 1) > 2) {
+      if (!said.includes("another process")) failures += 1;
+      if (failures > 2) {
         throw new ServerError(`the server stopped at once: ${said}`, { code: "server_ended" });
       }
       if (Date.now() > until)

@@ -242,7 +242,7 @@ class Run {
       const timer = options.timeoutMs === undefined ? undefined : setTimeout(late, options.timeoutMs);
       // Who doesn't listen to the signal is not waited for.
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      within({ scope, step: context }, async () => work(...args))
+      within({ scope, step: context }, () => Promise.resolve().then(() => work(...args)))
         .then(resolve, reject)
         .finally(() => clearTimeout(timer));
     });

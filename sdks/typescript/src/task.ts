@@ -22,7 +22,7 @@ export interface Task<Args extends unknown[], Result> {
   readonly call: (input: unknown) => Promise<Result>;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a task of any arguments
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a task of any arguments
 export type AnyTask = Task<any, unknown>;
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -55,7 +55,7 @@ export function task<Args extends unknown[], Result>(
   if (tasks.has(kind)) {
     throw new ValidationError(`there are two tasks called ${JSON.stringify(kind)}`, { code: "bad_name" });
   }
-  const call = async (input: unknown) => run(...(fromInput(input) as Args));
+  const call = async (input: unknown): Promise<Result> => await run(...(fromInput(input) as Args));
   const made = { kind, version: options.version ?? 1, options, run, call };
   tasks.set(kind, made);
   return made;
@@ -76,6 +76,7 @@ export function toInput(args: readonly unknown[]): { input?: unknown } {
 
 function fromInput(input: unknown): unknown[] {
   if (input === undefined) return [];
-  const many = (input as { $args?: unknown } | null)?.$args;
-  return Array.isArray(many) ? many : [input];
+  const isMany =
+    typeof input === "object" && input !== null && "$args" in input && Array.isArray(input.$args);
+  return isMany ? (input.$args as unknown[]) : [input];
 }

@@ -174,6 +174,7 @@ export class Worker {
 
   async #claims(): Promise<void> {
     const { signal } = this.#stop;
+    const isStopped = () => signal.aborted;
     const most = this.#options.maxConcurrentTasks ?? 16;
     // A request whose answer was lost is repeated under its number: what it was given is given again.
     let repeat = false;
@@ -203,7 +204,7 @@ export class Worker {
         const held = await this.#confirm(answer.assignments, asked);
         for (const assignment of held.assignments) await this.#begin(assignment, held.renewed);
       } catch (error) {
-        if (signal.aborted) return;
+        if (isStopped()) return;
         if (error instanceof EverloopError && error.code === "not_found") {
           await this.#anew(id).catch(() => undefined);
           continue;
@@ -277,6 +278,7 @@ export class Worker {
 
   async #signals(): Promise<void> {
     const { signal } = this.#stop;
+    const isStopped = () => signal.aborted;
     while (!signal.aborted) {
       const id = this.#id;
       try {
@@ -294,7 +296,7 @@ export class Worker {
           if (this.#early.size > EARLY && oldest !== undefined) this.#early.delete(oldest);
         }
       } catch (error) {
-        if (signal.aborted) return;
+        if (isStopped()) return;
         if (error instanceof EverloopError && error.code === "not_found")
           await this.#anew(id).catch(() => undefined);
         else await pause(500, signal);

@@ -101,7 +101,7 @@ async function holds(data: string, file: string, key: string, steps: number): Pr
     const recorded = new Map<string, number>();
     for (const { id } of tasks) {
       assert.equal((await client.verify(id)).verdict, "verified");
-      for (let after = 0; ; ) {
+      for (let after = 0; ;) {
         const page = await client.events(id, { after, limit: 1000 });
         for (const event of page.items) {
           const data = event.data as { step?: string } | undefined;

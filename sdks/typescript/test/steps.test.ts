@@ -145,7 +145,7 @@ test("a journaled step costs one call", async () => {
   const original = globalThis.fetch;
   const calls: string[] = [];
   globalThis.fetch = (input, init) => {
-    const { pathname } = new URL(String(input));
+    const { pathname } = new URL(input);
     if (pathname.includes("/attempts/")) calls.push(pathname.split("/").pop() ?? "");
     return original(input, init);
   };
@@ -266,7 +266,7 @@ test("values of any size are kept", async () => {
     const { id } = await client.submit(large, [bytes]);
     await reaches(client, id, "waiting");
     await client.sendInput(id, "go");
-    assert.equal(((await client.result(id)) as string).length, bytes);
+    assert.equal((await client.result<string>(id)).length, bytes);
   }
 });
 

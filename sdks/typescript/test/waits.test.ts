@@ -146,7 +146,7 @@ test("a person is asked, and the answer is kept", async () => {
 test("children are started, awaited and heard when they fail or go on", async () => {
   const { id } = await client.submit(family, []);
   await until("it waits for go", async () =>
-    JSON.stringify((await client.task(id)).waiting_for)?.includes("go"),
+    JSON.stringify((await client.task(id)).waiting_for ?? null).includes("go"),
   );
   await client.sendInput(id, "go");
   assert.deepEqual(await client.result(id), {
@@ -169,7 +169,7 @@ test("time, chance and ids stay as they were", async () => {
   const { id } = await client.submit(values, []);
   await reaches(client, id, "waiting");
   await client.sendInput(id, "go");
-  const { seen, first } = (await client.result(id)) as { seen: string[]; first: string };
+  const { seen, first } = await client.result<{ seen: string[]; first: string }>(id);
   assert.equal(JSON.stringify(seen), first);
   assert.notEqual(seen[2], seen[3]);
 });

@@ -54,7 +54,12 @@ fn wrong_with(tree: &Tree, test: &str) -> Option<&'static str> {
     let keyword = match path.rsplit_once('.') {
         Some((_, "rs")) => "fn ",
         Some((_, "py")) => "def ",
-        _ => return Some("tests are in .rs or .py files"),
+        Some((_, "ts")) => {
+            let starts = format!("test(\"{name}\"");
+            let has = text.lines().any(|line| line.trim_start().starts_with(&starts));
+            return (!has).then_some("the file has no such test");
+        }
+        _ => return Some("tests are in .rs, .py or .ts files"),
     };
     let starts = |line: &str| {
         let found = line.split_once(&format!("{keyword}{name}"));
@@ -75,17 +80,20 @@ mod tests {
         let rows = r#"
             [rows]
             "T-04" = ["a.rs::it_holds", "b.py::test_it"]
+            "T-06" = ["d.ts::it holds", "d.ts::it held"]
             "T-05" = ["a.rs::it_hold", "c.rs::x", "a.rs", "a.rs::gone"]
             "E-01" = []
             "t4" = ["a.rs::it_holds"]
         "#;
         let test = "#[test]\nfn it_holds() {}\n// fn gone()\n";
-        let tree = Tree::of(&[(FILE, rows), ("a.rs", test), ("b.py", "def test_it():\n")]);
+        let (python, script) = ("def test_it():\n", "test(\"it holds\", () => {});\n// test(\"it held\", 1)\n");
+        let tree = Tree::of(&[(FILE, rows), ("a.rs", test), ("b.py", python), ("d.ts", script)]);
         let expected = [
             "E-01 names no test",
             "a.rs::it_hold: the file has no such test",
             "c.rs::x: there is no such file",
             "a.rs: write it as path::name",
+            "d.ts::it held: the file has no such test",
             "a.rs::gone: the file has no such test",
             "t4: a row is called",
         ];

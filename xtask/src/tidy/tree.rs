@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Folders that hold what is built, not what is written.
-const SKIPPED: &[&str] = &["target", "node_modules", "__pycache__"];
+const SKIPPED: &[&str] = &["target", "node_modules", "__pycache__", "dist", "build", "vendor"];
 /// Hidden folders that are ours.
 const HIDDEN: &[&str] = &[".ci", ".cargo", ".github"];
 

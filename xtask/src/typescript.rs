@@ -1,0 +1,56 @@
+//! The lane of the TypeScript SDK: its tools installed as its lock file says, lint, types, and its tests against the program.
+
+use crate::examples::built;
+use crate::process::{on_path, output, root, succeed};
+use anyhow::{Context, Result, bail};
+use std::process::Command;
+
+/// The first major version of Node that the SDK runs on.
+const NODE: u32 = 20;
+
+/// Runs the lane.
+pub(crate) fn lane() -> Result<()> {
+    node()?;
+    let everloop = built()?;
+    let npm = |args: &[&str]| {
+        let mut npm = Command::new("npm");
+        npm.args(args).current_dir(root().join("sdks/typescript")).env("EVERLOOP_BIN", &everloop);
+        npm
+    };
+    succeed(&mut npm(&["ci", "--prefer-offline", "--no-audit", "--no-fund"]))
+        .context("the tools of the TypeScript SDK could not be installed")?;
+    succeed(&mut npm(&["run", "--silent", "lint"]))?;
+    succeed(&mut npm(&["test", "--silent"]))
+}
+
+/// Makes sure that Node is here, and is new enough.
+fn node() -> Result<()> {
+    if on_path("node").is_none() && on_path("apt-get").is_some() {
+        succeed(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", "nodejs", "npm"]))?;
+    }
+    let needed = format!("the TypeScript SDK needs Node {NODE} or later, with npm");
+    if on_path("node").is_none() || on_path("npm").is_none() {
+        bail!("{needed}, which is not here and could not be installed");
+    }
+    let version = output(Command::new("node").arg("--version"))?;
+    match major(&version) {
+        Some(major) if major >= NODE => Ok(()),
+        Some(_) | None => bail!("{needed}; here is {version}"),
+    }
+}
+
+/// The first number of `v20.11.1`.
+fn major(version: &str) -> Option<u32> {
+    version.trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node_are_read() {
+        assert_eq!(major("v20.11.1"), Some(20));
+        assert_eq!(major("nightly"), None);
+    }
+}
