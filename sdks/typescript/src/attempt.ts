@@ -33,6 +33,7 @@ export class Attempt {
   /** When the lease was last renewed, by the monotonic clock: before the server was asked, never after. */
   renewedAt: number;
   #control: Control = "run";
+  #leaving: "pause" | "handback" | undefined;
   #graceMs = GRACE_MS;
   #over = false;
   #isLooking = false;
@@ -210,8 +211,13 @@ export class Attempt {
       case "timeout":
         if (frame.cleanup) return true;
         throw this.#cancelled();
-      default:
+      case "pause":
+      case "handback":
+        // The code has stopped here, and does not go on in this attempt, whatever is said later.
+        this.#leaving ??= this.#control;
         this.look();
+        return false;
+      case "lost":
         return false;
     }
   }
@@ -223,9 +229,11 @@ export class Attempt {
     setImmediate(() => {
       this.#isLooking = false;
       if (this.#over) return;
-      if (this.#control === "pause" || this.#control === "handback") {
+      const told = this.#control === "pause" || this.#control === "handback" ? this.#control : undefined;
+      const leaving = this.#leaving ?? told;
+      if (leaving) {
         // What runs may come to its end: its outcome is worth keeping.
-        if (this.root.running === 0) this.finish(this.#control === "pause" ? requested() : released());
+        if (this.root.running === 0) this.finish(leaving === "pause" ? requested() : released());
       } else if (this.root.isQuiet) {
         const waits = this.root.waits;
         const [first] = waits;

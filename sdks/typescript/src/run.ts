@@ -68,6 +68,8 @@ class Runtime {
   #worker: Promise<Worker> | undefined;
   #extra: Promise<Worker>[] = [];
   #kinds = new Set<string>();
+  /** The words that were left of our workers. */
+  #files: string[] = [];
 
   private constructor(folder: string | undefined) {
     this.#folder = folder;
@@ -108,11 +110,12 @@ class Runtime {
     const workers = this.#worker ? [this.#worker, ...this.#extra] : [];
     this.#worker = undefined;
     this.#extra = [];
+    const files = this.#files.splice(0);
     for (const worker of await Promise.allSettled(workers)) {
       if (worker.status === "rejected") continue;
       await worker.value.stop();
-      if (this.#folder !== undefined) rmSync(this.#file(this.#folder, worker.value.id), { force: true });
     }
+    for (const file of files) rmSync(file, { force: true });
   }
 
   async #start(tasks: AnyTask[]): Promise<Worker> {
@@ -129,17 +132,15 @@ class Runtime {
     return worker;
   }
 
-  #file(folder: string, worker: string): string {
-    return join(folder, "workers", `${worker}.json`);
-  }
-
   /** Leaves word of whose worker it is, for the next script if this one is killed. */
   #sign(worker: string): void {
     if (this.#folder === undefined) return;
     mkdirSync(join(this.#folder, "workers"), { recursive: true });
     const { pid } = process;
     const text = JSON.stringify({ pid, start: startOf(pid), boot: bootId(), worker });
-    writeFileSync(this.#file(this.#folder, worker), text);
+    const file = join(this.#folder, "workers", `${worker}.json`);
+    this.#files.push(file);
+    writeFileSync(file, text);
   }
 
   /** Removes the workers whose process is gone: what they held is given back at once. */

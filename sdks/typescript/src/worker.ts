@@ -243,8 +243,11 @@ export class Worker {
 
   async #begin(assignment: AssignmentView, renewed: number): Promise<void> {
     const { task } = assignment;
+    const running = this.#attempts.get(task)?.attempt;
+    // A claim that was repeated gives again what was begun already.
+    if (running?.assignment.attempt === assignment.attempt) return;
     // Word of its loss may come later, and would not be for this attempt.
-    this.#attempts.get(task)?.attempt.tell("lost");
+    running?.tell("lost");
     await this.#wholeJournal(assignment);
     const host = { transport: this.#transport, worker: () => this.#id };
     const attempt = new Attempt(host, assignment, renewed);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Client, LocalServer } from "everloop";
 import { folder, until } from "./help.js";
 import { effects, finish, kill, serverOf, start } from "./scripts.js";
 
@@ -119,4 +120,40 @@ test("a history grows with the turns of a conversation, and not with their squar
   }
   const [few = 0, many = 0] = bytes;
   assert.ok(many > few && many < few * 5.2, `${few} and ${many} bytes`);
+});
+
+test("with EVERLOOP_URL set, the same file runs against that server", async () => {
+  const own = folder();
+  const server = LocalServer.of(join(own, "server"));
+  const { url, apiKey = "" } = await server.endpoint();
+  const file = join(own, "effects");
+  const there = { ...env(file), EVERLOOP_URL: url, EVERLOOP_API_KEY: apiKey };
+  const data = join(own, ".everloop");
+  try {
+    assert.match(await finish(start("examples/agent.js", data, ["3"], there)), /fact 2 is 4/);
+    assert.equal((await new Client({ url, apiKey }).task("key:agent-3")).state, "completed");
+    assert.ok(!existsSync(data));
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a task that has gone on as others is found by its key", async () => {
+  const own = folder();
+  const script = join(own, "going-on.mjs");
+  const index = new URL("../../dist/index.js", import.meta.url).href;
+  writeFileSync(
+    script,
+    `import { continueAs, run, task } from ${JSON.stringify(index)};
+    const down = task("down", async (n) => {
+      if (n > 0) await continueAs(n - 1);
+      return "end";
+    });
+    console.log(await run(down, [Number(process.argv[2])], { key: "d" }).catch((error) => error.code));
+    `,
+  );
+  const says = (n: string) => finish(start(script, join(own, ".everloop"), [n]));
+  assert.equal(await says("3"), "end\n");
+  assert.equal(await says("3"), "end\n");
+  assert.equal(await says("2"), "idempotency_conflict\n");
 });

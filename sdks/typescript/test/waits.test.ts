@@ -12,6 +12,7 @@ import {
   type Item,
   log,
   now,
+  parallel,
   progress,
   random,
   signal,
@@ -119,6 +120,24 @@ const paused = task("paused", async () => {
   return one + (await step.run("two", () => 2));
 });
 
+let mayPass = () => {};
+const branched = task("branched", async () => {
+  return await parallel([
+    () =>
+      step.run("long", async () => {
+        isRunning = true;
+        await new Promise<void>((resolve) => {
+          mayEnd = resolve;
+        });
+        return "long";
+      }),
+    async () => {
+      await step.run("short", () => new Promise<void>((resolve) => (mayPass = resolve)));
+      return await step.run("next", () => "next");
+    },
+  ]);
+});
+
 const many = task("many", async (a: number, b: string, c?: number) => [a, b, c ?? "none"]);
 const inputs = task("inputs", async () => [
   await waitForInput("n"),
@@ -126,7 +145,22 @@ const inputs = task("inputs", async () => [
   await waitForInput("n"),
 ]);
 
-const tasks = [approval, echo, fails, down, family, values, gated, said, work, limited, paused, many, inputs];
+const tasks = [
+  approval,
+  echo,
+  fails,
+  down,
+  family,
+  values,
+  gated,
+  said,
+  work,
+  limited,
+  paused,
+  branched,
+  many,
+  inputs,
+];
 const { client } = await harness(tasks);
 
 test("a person is asked, and the answer is kept", async () => {
@@ -228,6 +262,19 @@ test("a paused task stands still at its next step and goes on from there", async
   assert.equal(view.steps, 1);
   await client.resume(id);
   assert.equal(await client.result(id), 3);
+});
+
+test("a task that is resumed before it stood still goes on", async () => {
+  isRunning = false;
+  const { id } = await client.submit(branched, []);
+  await until("it runs", () => isRunning);
+  await client.pause(id);
+  await reaches(client, id, "pausing");
+  mayPass();
+  await until("the other branch has come to its next step", async () => (await client.task(id)).steps === 1);
+  await client.resume(id);
+  mayEnd();
+  assert.deepEqual(await client.result(id), ["long", "next"]);
 });
 
 test("arguments come as they were given", async () => {
