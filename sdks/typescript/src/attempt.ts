@@ -115,12 +115,16 @@ export class Attempt {
     } catch (error) {
       throw notJson(`the result of task ${kind}`, error);
     }
+    this.root.settle();
     const left = this.journal.unreached();
     if (left) return paused(left);
     return { act: "finish", members: { result: await this.aside(text) } };
   }
 
   #failure(thrown: unknown): End {
+    // The step that has failed is run again with the next try of the task; of others, the code knows how they failed.
+    const causes = causesOf(thrown);
+    for (const held of this.root.takeHeld()) held.write(!causes.includes(held.error));
     if (this.#control === "timeout") return { act: "fail", members: { error: this.#timedOut() } };
     const cancelled: End = { act: "finish", members: { cancelled: true } };
     const error = toWire(thrown);
@@ -309,6 +313,15 @@ export class Attempt {
       await this.transport.text({ method: "POST", path, headers, body }).catch(() => undefined);
     }
   }
+}
+
+/** What was thrown, and what it says that caused it. */
+function causesOf(thrown: unknown): unknown[] {
+  const causes = [thrown];
+  for (let of = thrown; of instanceof Error && of.cause !== undefined && causes.length < 10; of = of.cause) {
+    causes.push(of.cause);
+  }
+  return causes;
 }
 
 function paused(details: Mismatch): End {

@@ -1,6 +1,6 @@
 import { canonical, intent as intentOf } from "./canonical.js";
 import { CancelledError, isFinal, ValidationError } from "./errors.js";
-import { type Frame, frameFor, never, type Scope, within } from "./scope.js";
+import { type Frame, frameFor, never, nextKey, type Scope, within } from "./scope.js";
 import { toInput } from "./task.js";
 import { type Duration, milliseconds, sleep } from "./wait.js";
 
@@ -42,6 +42,9 @@ class Running {
     this.#scopes.push(branch);
     const settle = (of: { result?: unknown; error?: unknown; failed: boolean }) => {
       if (branch.isAbandoned) return;
+      // What its code went on with is an outcome; what ended it is its caller's.
+      if (of.failed) for (const held of branch.takeHeld()) scope.hold(held);
+      else branch.settle();
       this.#settled.push({ index, position: branch.position, ...of });
       // Whoever waits for the branches goes on, or has to be told.
       scope.begin();
@@ -101,7 +104,7 @@ export async function parallel<const B extends Branches>(
   options: { name?: string } = {},
 ): Promise<Results<B>> {
   const frame = frameFor("parallel");
-  const key = frame.scope.next(options.name ?? "parallel");
+  const key = nextKey(frame, options.name ?? "parallel");
   const running = new Running(frame);
   for (const [i, branch] of branches.entries()) void running.start(`${key}[${i}]`, branch);
   return (await allOf(running, () => true)) as Results<B>;
@@ -124,7 +127,7 @@ export async function map<T, R>(
   options: MapOptions<T> = {},
 ): Promise<R[]> {
   const frame = frameFor("map");
-  const key = frame.scope.next(options.name ?? "map");
+  const key = nextKey(frame, options.name ?? "map");
   const names = items.map((item, i) => options.key?.(item, i) ?? String(i));
   const twice = new Set(names).size < names.length && names.find((name, i) => names.indexOf(name) !== i);
   if (twice) {
@@ -155,7 +158,7 @@ export async function map<T, R>(
 export async function scope<T>(name: string, run: Branch<T>): Promise<T> {
   const frame = frameFor("scope");
   const running = new Running(frame);
-  void running.start(frame.scope.next(name), run);
+  void running.start(nextKey(frame, name), run);
   return (await allOf(running, () => true))[0] as T;
 }
 
@@ -169,7 +172,7 @@ export async function race<const B extends Branches>(
 ): Promise<{ winner: number; value: Awaited<ReturnType<B[number]>> }> {
   const frame = frameFor("race");
   const { attempt } = frame.scope;
-  const key = frame.scope.next(options.name ?? "race");
+  const key = nextKey(frame, options.name ?? "race");
   if (branches.length === 0) throw new ValidationError(`${key} has no branches`, { code: "bad_race" });
   const intent = intentOf(canonical(branches.length));
   const found = attempt.journal.find(key, "race", intent);
@@ -188,9 +191,13 @@ export async function race<const B extends Branches>(
   const startedAt = new Date().toISOString();
   for (const [i, branch] of branches.entries()) void running.start(`${key}[${i}]`, branch);
   const first = await running.until(([one]) => one);
-  // Of an error that is tried again, nothing is known yet.
+  // Of an error that is tried again, nothing is known yet: it has won if the code goes on with it.
   if (first.failed && !isFinal(first.error)) {
     running.abandon();
+    const write = (isOutcome: boolean) => {
+      if (isOutcome) attempt.record(key, "race", intent, String(first.index), startedAt);
+    };
+    frame.scope.hold({ error: first.error, write });
     throw first.error;
   }
   frame.scope.begin();
@@ -226,6 +233,7 @@ export async function continueAs(...args: unknown[]): Promise<never> {
   const frame = frameFor("continueAs");
   const { attempt } = frame.scope;
   if (!attempt.goesOn(frame)) return await never();
+  frame.scope.settle();
   const { input } = toInput(args);
   const text = canonical(input ?? null);
   frame.scope.begin();

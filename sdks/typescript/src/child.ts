@@ -2,7 +2,7 @@ import type { OutputView, TaskRequest, TaskView } from "./api/types.js";
 import { canonical, intent as intentOf } from "./canonical.js";
 import { CancelledError, fromWire } from "./errors.js";
 import { segment } from "./http.js";
-import { currentFrame, type Frame, frameFor, never } from "./scope.js";
+import { currentFrame, type Frame, frameFor, never, nextKey } from "./scope.js";
 import { runStep } from "./step.js";
 import { type Task, type TaskOptions, toInput } from "./task.js";
 import { standby } from "./wait.js";
@@ -32,7 +32,7 @@ export async function startChild<Args extends unknown[], Result>(
   const { step: name, ...more } = options;
   const definition: { kind: string; options: TaskOptions } =
     typeof task === "string" ? { kind: task, options: {} } : task;
-  const key = frame.scope.next(name ?? definition.kind);
+  const key = nextKey(frame, name ?? definition.kind);
   const work = async () => {
     const context = currentFrame()?.step;
     const own: Partial<TaskRequest> = {};
@@ -77,6 +77,7 @@ export async function callChild<Args extends unknown[], Result>(
 async function childResult(frame: Frame, id: string, child: string): Promise<unknown> {
   const { scope } = frame;
   const { attempt } = scope;
+  if (!frame.cleanup) scope.settle();
   attempt.journal.name(id);
   const intent = intentOf(canonical([child]));
   const found = attempt.journal.find(id, "child", intent);

@@ -131,9 +131,9 @@ export function isRetried(name: Class): boolean {
   return name === "transient" || name === "internal";
 }
 
-/** Whether something that was thrown stays as it is, however often the code comes to it: recorded, or not to be tried again. */
+/** Whether something that was thrown is not tried again. */
 export function isFinal(thrown: unknown): boolean {
-  return !isRetried(toWire(thrown).class) || (thrown instanceof EverloopError && thrown.step !== undefined);
+  return !isRetried(toWire(thrown).class);
 }
 
 /** `CardDeclined` as `card_declined`. */

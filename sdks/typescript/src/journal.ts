@@ -206,6 +206,11 @@ export class Journal {
     return nextAt === undefined ? { is: "nothing", failedTries } : { is: "nothing", failedTries, nextAt };
   }
 
+  /** The place of an outcome that is recorded soon. */
+  soon(): number {
+    return this.#order.length + 1;
+  }
+
   /** The place of an outcome that is recorded just now. */
   recordedNow(): number {
     this.#order.length += 1;

@@ -31,6 +31,13 @@ interface Waiter {
   timer?: NodeJS.Timeout;
 }
 
+/** A failure of which is not known yet whether the code goes on with it, or ends the try with it. */
+export interface Held {
+  readonly error: unknown;
+  /** Records it: as an outcome, or as something that is tried again. */
+  readonly write: (isOutcome: boolean) => void;
+}
+
 const frames = new AsyncLocalStorage<Frame>();
 
 /** The frame of the code that runs, if it is a task's. */
@@ -59,6 +66,12 @@ export function outside<T>(run: () => T): T {
   return frames.exit(run);
 }
 
+/** The identity of the next thing of a name, which the code comes to by going on. */
+export function nextKey({ scope, cleanup }: Frame, name: string): string {
+  if (!cleanup) scope.settle();
+  return scope.next(name);
+}
+
 /** A promise of what never comes: the code behind it does not go on. */
 export function never<T>(): Promise<T> {
   return new Promise(() => {});
@@ -79,6 +92,7 @@ export class Scope {
   /** Things under way that end by themselves. */
   #running = 0;
   #abandoned = false;
+  #held: Held[] = [];
   /** The place of the last outcome that its code was given. */
   position = 0;
 
@@ -96,6 +110,21 @@ export class Scope {
     const key = `${this.prefix}${name}#${count}`;
     this.attempt.journal.name(key);
     return key;
+  }
+
+  /** Keeps a failure until it is known what becomes of it. */
+  hold(held: Held): void {
+    this.#held.push(held);
+  }
+
+  /** The code goes on: failures that were held are outcomes. */
+  settle(): void {
+    for (const held of this.#held.splice(0)) held.write(true);
+  }
+
+  /** What is held here, which is somebody else's from now on. */
+  takeHeld(): Held[] {
+    return this.#held.splice(0);
   }
 
   get prefix(): string {

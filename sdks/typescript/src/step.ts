@@ -10,7 +10,7 @@ import {
   ValidationError,
 } from "./errors.js";
 import type { Found } from "./journal.js";
-import { currentFrame, type Frame, never, type StepContext, within } from "./scope.js";
+import { currentFrame, type Frame, never, nextKey, type StepContext, within } from "./scope.js";
 
 /** Waits shorter than this are held instead of suspending the task. */
 export const WARM_MS = 2_000;
@@ -92,7 +92,7 @@ export interface Planned {
 export async function runStep(frame: Frame, planned: Planned): Promise<unknown> {
   const { scope } = frame;
   const { attempt } = scope;
-  const key = planned.key ?? scope.next(planned.name);
+  const key = planned.key ?? nextKey(frame, planned.name);
   const intent = intentOf(argumentsOf(key, planned.args));
   const found = attempt.journal.find(key, planned.kind, intent);
   if (!("is" in found)) return attempt.mismatch(found);
@@ -181,19 +181,8 @@ class Run {
       const again = isRetried(error.class) && tries <= (options.retries ?? 0);
       const delay = Math.min((options.backoffMs ?? 1_000) * 2 ** (tries - 1), options.maxBackoffMs ?? 60_000);
       const nextAt = again ? Date.now() + delay / 2 + (Math.random() * delay) / 2 : undefined;
-      const data: Record<string, unknown> = {
-        error,
-        intent: this.#intent,
-        kind: this.#planned.kind,
-        step: this.#key,
-        try: tries,
-      };
-      if (nextAt !== undefined) data.next_at = new Date(nextAt).toISOString();
-      this.#attempt.push("step.failed", data);
-      if (nextAt === undefined) {
-        this.#frame.scope.delivered(this.#attempt.journal.recordedNow());
-        throw this.#failed(error, thrown);
-      }
+      if (nextAt === undefined) throw this.#fails(error, tries, thrown);
+      this.#failedTry(error, tries, nextAt);
       await this.#until(nextAt, tries);
     }
   }
@@ -202,6 +191,31 @@ class Run {
   async #stopped(): Promise<never> {
     this.#frame.scope.finish();
     return await never();
+  }
+
+  #failedTry(error: WireError, tries: number, nextAt?: number): void {
+    const { kind } = this.#planned;
+    const data: Record<string, unknown> = { error, intent: this.#intent, kind, step: this.#key, try: tries };
+    if (nextAt !== undefined) data.next_at = new Date(nextAt).toISOString();
+    this.#attempt.push("step.failed", data);
+  }
+
+  /**
+   * The failure of the last try. It is an outcome if the code goes on with it. If it ends the try of the task instead, the step is
+   * run again with the next one: so nothing is written before that is known.
+   */
+  #fails(error: WireError, tries: number, thrown: unknown): EverloopError {
+    const { scope } = this.#frame;
+    const failed = this.#failed(error, thrown);
+    const write = (isOutcome: boolean) => {
+      this.#failedTry(error, tries, isOutcome ? undefined : Date.now());
+      if (isOutcome) this.#attempt.journal.recordedNow();
+      else delete failed.step;
+    };
+    scope.delivered(this.#attempt.journal.soon());
+    if (isRetried(error.class)) scope.hold({ error: failed, write });
+    else write(true);
+    return failed;
   }
 
   #failed(error: WireError, cause?: unknown): EverloopError {

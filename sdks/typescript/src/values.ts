@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { canonical, intent as intentOf } from "./canonical.js";
 import { VERSION } from "./journal.js";
-import { type Frame, frameFor, never } from "./scope.js";
+import { type Frame, frameFor, never, nextKey } from "./scope.js";
 
 const NULL_INTENT = intentOf("null");
 
@@ -10,7 +10,7 @@ async function value<T>(name: string, make: () => T): Promise<T> {
   const frame = frameFor(name);
   const { scope } = frame;
   const { attempt } = scope;
-  const key = scope.next(name);
+  const key = nextKey(frame, name);
   const found = attempt.journal.find(key, "value", NULL_INTENT);
   if (!("is" in found)) return await attempt.mismatch(found);
   if (found.is === "outcome" && "result" in found.outcome) {
@@ -47,6 +47,7 @@ export async function version(id: string, min: number, max: number): Promise<num
   const { scope } = frame;
   const { attempt } = scope;
   const { journal } = attempt;
+  if (!frame.cleanup) scope.settle();
   const key = `${scope.prefix}${id}#${VERSION}`;
   const known = journal.version(key);
   if (known !== undefined) {

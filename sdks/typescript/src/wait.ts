@@ -1,7 +1,7 @@
 import type { Wait } from "./api/types.js";
 import { intent as intentOf } from "./canonical.js";
 import { ValidationError } from "./errors.js";
-import { type Frame, frameFor, never } from "./scope.js";
+import { type Frame, frameFor, never, nextKey } from "./scope.js";
 import { now, timer } from "./step.js";
 
 /** The kind of the record of a sleep that passed while another branch ran. */
@@ -31,7 +31,7 @@ export async function sleep(name: string, duration: Duration): Promise<void> {
   const frame = frameFor("sleep");
   const { scope } = frame;
   const { attempt } = scope;
-  const id = scope.next(name);
+  const id = nextKey(frame, name);
   if (!attempt.goesOn(frame)) return await never();
   const { journal } = attempt;
   const found = journal.find(id, SLEEP, NULL_INTENT);
@@ -55,7 +55,7 @@ export async function waitForInput<T = unknown>(name: string): Promise<T> {
   const frame = frameFor("waitForInput");
   const { scope } = frame;
   const { attempt } = scope;
-  const id = scope.next(name);
+  const id = nextKey(frame, name);
   if (!attempt.goesOn(frame)) return await never();
   const found = attempt.journal.input(id, name);
   if (!found) return await standby(frame, { input: { id, name } }, id);
@@ -86,7 +86,7 @@ export async function ask<T = unknown>(name: string, question: Question): Promis
   const frame = frameFor("ask");
   const { scope } = frame;
   const { attempt } = scope;
-  const id = scope.next(name);
+  const id = nextKey(frame, name);
   if (!attempt.goesOn(frame)) return await never();
   const answer = attempt.journal.decision(id);
   if (answer) {

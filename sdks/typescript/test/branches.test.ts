@@ -83,7 +83,7 @@ const failing = task("failing", async () => {
         });
       },
       async () => {
-        await step.run("then", () => pass(60));
+        await step.run("then", () => new Promise(() => {}));
         throw new ValidationError("no", { code: "second" });
       },
     ]);
@@ -94,31 +94,34 @@ const failing = task("failing", async () => {
 });
 
 const order = task("order", async () => {
-  // Both have failed by the time of the replay: the one that came first must come first again.
-  const fails = (name: string, ms: number) => async () => {
-    await step.run(name, async () => {
-      await pass(ms);
-      throw new ValidationError(name);
-    });
-  };
-  let code = "";
-  const all = [fails("tardy", 100), fails("hasty", 10)].map((branch) => branch);
+  // Both fail at the same moment, the second one first. In a replay it must come first again.
+  let begun = () => {};
+  let open = () => {};
+  const isWaiting = new Promise<void>((resolve) => (begun = resolve));
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  let message = "";
   try {
     await parallel([
       async () => {
-        await step.run("first", () => pass(60));
-        await all[0]?.();
+        await step.run("first", () => isWaiting);
+        await step.run("tardy", async () => {
+          setImmediate(open);
+          await gate;
+          throw new ValidationError("tardy");
+        });
       },
-      async () => {
-        await step.run("second", () => pass(10));
-        await all[1]?.();
-      },
+      () =>
+        step.run("hasty", async () => {
+          begun();
+          await gate;
+          throw new ValidationError("hasty");
+        }),
     ]);
   } catch (error) {
-    code = (error as Error).message;
+    message = (error as Error).message;
   }
   await waitForInput("go");
-  return code;
+  return message;
 });
 
 let isAborted = false;
@@ -219,6 +222,8 @@ test("the first failure of a parallel is its failure, and the others stop", asyn
 test("the failure that came first comes first in a replay", async () => {
   const { id } = await client.submit(order, []);
   assert.equal(await goesOn(id), "hasty");
+  const failed = (await story(client, id)).filter((one) => one.startsWith("step.failed"));
+  assert.deepEqual(failed, ["step.failed parallel#1[1]/hasty#1", "step.failed parallel#1[0]/tardy#1"]);
 });
 
 test("code has a limit in time, and hears of it", async () => {

@@ -64,10 +64,27 @@ const caught = task("caught", async () => {
   return seen;
 });
 
-const uncaught = task("uncaught", async () => {
-  await step.run("boom", () => {
-    throw new TypeError("it is broken");
-  });
+let booms = 0;
+const uncaught = task(
+  "uncaught",
+  { policy: { retry: { max_tries: 3, initial_ms: 10 } } },
+  async (fails: number) =>
+    step.run("boom", () => {
+      booms += 1;
+      if (booms <= fails) throw new TypeError("it is broken");
+      return booms;
+    }),
+);
+
+const rethrown = task("rethrown", async () => {
+  try {
+    await step.run("boom", () => {
+      throw new TypeError("it is broken");
+    });
+  } catch (error) {
+    await note("caught");
+    throw error;
+  }
 });
 
 const broken = task("broken", { policy: { retry: { max_tries: 2, initial_ms: 10 } } }, async () => {
@@ -81,7 +98,7 @@ const changed = task("changed", async () => {
   return "ok";
 });
 
-const slow = task("slow", async () => {
+const slow = task("slow", { policy: { retry: { max_tries: 1 } } }, async () => {
   await step.run("slow", { timeoutMs: 30 }, () => new Promise(() => {}));
 });
 
@@ -129,6 +146,7 @@ const tasks = [
   flaky,
   caught,
   uncaught,
+  rethrown,
   broken,
   changed,
   slow,
@@ -200,14 +218,24 @@ test("failures are of the class that was thrown, the first time and in every rep
   ]);
 });
 
-test("a failure that is recorded fails the task at once, with its class", async () => {
-  const { id } = await client.submit(uncaught, []);
+test("a failure that ends the try is tried again with the next one", async () => {
+  booms = 0;
+  assert.equal(await client.result((await client.submit(uncaught, [2])).id), 3);
+  booms = 0;
+  const { id } = await client.submit(uncaught, [9]);
   await assert.rejects(client.result(id), (error) => {
     assert.ok(error instanceof InternalError);
-    assert.deepEqual(
-      [error.code, error.message, error.step, error.task],
-      ["type_error", "it is broken", "boom#1", id],
-    );
+    assert.deepEqual([error.code, error.message, error.task], ["type_error", "it is broken", id]);
+    return true;
+  });
+  assert.deepEqual([booms, (await client.task(id)).tries], [3, 3]);
+});
+
+test("a failure that the code went on with is recorded, and fails the task at once", async () => {
+  const { id } = await client.submit(rethrown, []);
+  await assert.rejects(client.result(id), (error) => {
+    assert.ok(error instanceof InternalError);
+    assert.deepEqual([error.code, error.message, error.step], ["type_error", "it is broken", "boom#1"]);
     return true;
   });
   assert.equal((await client.task(id)).tries, 1);
