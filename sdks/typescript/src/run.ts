@@ -211,8 +211,9 @@ class Runtime {
 
 interface Signed {
   pid: number;
-  start?: string;
-  boot?: string;
+  /** A number where another SDK wrote it so. */
+  start?: string | number | null;
+  boot?: string | null;
   worker: string;
 }
 
@@ -241,8 +242,8 @@ function lives(known: Signed): boolean {
   }
   const [boot, start] = [bootId(), startOf(known.pid)];
   // A number that another process has by now.
-  if (boot !== undefined && known.boot !== undefined && boot !== known.boot) return false;
-  return start === undefined || known.start === undefined || start === known.start;
+  if (boot !== undefined && known.boot != null && boot !== known.boot) return false;
+  return start === undefined || known.start == null || start === `${known.start}`;
 }
 
 /** When a process began, where the platform says it: field 22 of its stat. */

@@ -156,7 +156,7 @@ const tasks = [
   charge,
   unnamed,
 ];
-const { client, work, ...started } = await harness(tasks, { drainMs: 0 });
+const { client, work, ...started } = await harness(tasks, { drainMs: 200 });
 let { worker } = started;
 
 test("a journaled step costs one call", async () => {
@@ -304,7 +304,7 @@ test("a step that was cut off is asked about, verified or failed, as it says", a
     charges = 0;
     const { id } = await client.submit(charge, [options]);
     await until("the step runs", () => charges === 1);
-    // It has no time to come to a step: the worker leaves, and another one goes on.
+    // It has too little time to come to the end of the step: the worker leaves, and another one goes on.
     await worker.stop();
     worker = await work();
     return id;

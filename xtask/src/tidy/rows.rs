@@ -86,7 +86,8 @@ mod tests {
             "t4" = ["a.rs::it_holds"]
         "#;
         let test = "#[test]\nfn it_holds() {}\n// fn gone()\n";
-        let (python, script) = ("def test_it():\n", "test(\"it holds\", () => {});\n// test(\"it held\", 1)\n");
+        let (python, script) =
+            ("def test_it():\n", "test(\"it holds\", () => {});\n// test(\"it held\", 1)\n");
         let tree = Tree::of(&[(FILE, rows), ("a.rs", test), ("b.py", python), ("d.ts", script)]);
         let expected = [
             "E-01 names no test",
