@@ -1,4 +1,4 @@
-// Asks a person before it pays. Answer with: everloop task decide key:invoice-7 approve
+// Asks a person before it pays. Answer with: everloop task decide key:invoice-7 payment#1 approve
 import { askForApproval, run, step, task } from "everloop";
 import { effect } from "./effect.js";
 
