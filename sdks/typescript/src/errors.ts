@@ -1,3 +1,4 @@
+import { canonical } from "./canonical.js";
 import type { Class, Problem, TaskError as WireError } from "./api/types.js";
 
 /** What an error of ours is made with. */
@@ -112,18 +113,38 @@ export function fromWire(error: WireError, more: ErrorParts = {}): EverloopError
   return shown;
 }
 
+/** How many characters of a message are recorded: an event has no room for everything. */
+const MESSAGE_CHARS = 10_000;
+
+/** Text that every reader takes: half a character is none. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
 /** What is recorded of something that was thrown. */
 export function toWire(thrown: unknown): WireError {
+  if (!(thrown instanceof Error))
+    return { class: "internal", code: "error", message: message(String(thrown)) };
   if (thrown instanceof EverloopError) {
-    const wire: WireError = { class: thrown.class, code: thrown.code, message: thrown.message };
-    if (thrown.details !== undefined) wire.details = thrown.details;
+    const wire: WireError = { class: thrown.class, code: thrown.code, message: message(thrown.message) };
+    if (thrown.details !== undefined) wire.details = details(thrown.details);
     return wire;
   }
-  if (thrown instanceof Error) {
-    const name = thrown.constructor.name === "Error" ? thrown.name : thrown.constructor.name;
-    return { class: "internal", code: snakeCase(name), message: thrown.message };
+  const name = thrown.constructor.name === "Error" ? thrown.name : thrown.constructor.name;
+  return { class: "internal", code: snakeCase(name), message: message(thrown.message) };
+}
+
+function message(text: string): string {
+  return wellFormed(text.length > MESSAGE_CHARS ? `${text.slice(0, MESSAGE_CHARS)}…` : text);
+}
+
+/** An error must not fail for what it says about itself. */
+function details(of: unknown): unknown {
+  try {
+    return JSON.parse(canonical(of));
+  } catch (error) {
+    return { left_out: String(error) };
   }
-  return { class: "internal", code: "error", message: String(thrown) };
 }
 
 /** Whether a retry policy spends a try on it. */

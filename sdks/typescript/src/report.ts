@@ -1,6 +1,6 @@
 import { notJson } from "./attempt.js";
 import { canonical } from "./canonical.js";
-import { ValidationError } from "./errors.js";
+import { ValidationError, wellFormed } from "./errors.js";
 import { currentFrame, type StepContext } from "./scope.js";
 
 /** How much a log line matters. */
@@ -29,7 +29,12 @@ export function progress(of: Progress): void {
 /** Writes a log line of the task. Outside of a task it goes to the console. */
 export function log(text: string, level: Level = "info"): void {
   if (!currentFrame()) console[level](text);
-  else speaking()?.push("log", { level, offset: 0, source: "executor", text });
+  else {
+    // A chunk has at most 16 KiB, whatever characters it has.
+    for (const [chunk] of wellFormed(text).matchAll(/[^]{1,4000}/gu)) {
+      speaking()?.push("log", { level, offset: 0, source: "executor", text: chunk });
+    }
+  }
 }
 
 /** Writes an event of your own into the task's stream: `custom.<name>`. */

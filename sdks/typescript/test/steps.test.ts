@@ -91,6 +91,20 @@ const broken = task("broken", { policy: { retry: { max_tries: 2, initial_ms: 10 
   throw new RangeError("outside of a step");
 });
 
+const wordy = task("wordy", async () => {
+  log("ä".repeat(300_000));
+  const circle: { of?: unknown } = {};
+  circle.of = circle;
+  try {
+    await step.run("wordy", () => {
+      throw new ValidationError(`\ud800${"x".repeat(1_000_000)}`, { details: circle });
+    });
+  } catch (error) {
+    const { message, details } = error as ValidationError;
+    return [message, message.length, details];
+  }
+});
+
 let argument = 1;
 const changed = task("changed", async () => {
   await note(argument);
@@ -147,6 +161,7 @@ const tasks = [
   caught,
   uncaught,
   rethrown,
+  wordy,
   broken,
   changed,
   slow,
@@ -264,6 +279,16 @@ test("code that has changed under its task pauses it, with both sides shown", as
   argument = 1;
   await client.resume(id);
   assert.equal(await client.result(id), "ok");
+});
+
+test("what an error or a log line says can't keep it from being recorded", async () => {
+  const { id } = await client.submit(wordy, []);
+  const said = await client.result<[string, number, object]>(id);
+  assert.deepEqual(said[0].slice(0, 3), "\ufffdxx");
+  assert.deepEqual([said[1], Object.keys(said[2])], [10_001, ["left_out"]]);
+  const { items } = await client.events(id, { types: ["log"] });
+  const logged = items.map((event) => (event.data as { text: string }).text).join("");
+  assert.equal(logged, "ä".repeat(300_000));
 });
 
 test("a try has a limit", async () => {
