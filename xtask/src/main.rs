@@ -16,6 +16,7 @@ mod examples;
 mod faults;
 mod fuzz;
 mod lane;
+mod mutants;
 mod postgres;
 mod process;
 mod python;
@@ -45,7 +46,9 @@ The tools of the house.
                                   --clients N, --keep)
   cargo xtask sim [--seeds N] [--minutes M] [--seed S]
                                   simulate the engine from N seeds, for M minutes at most
-                                  (--planted: with bugs that the rules must find)
+  cargo xtask mutants [--only NAME] [--seeds N]
+                                  plant the bugs of tests/mutants in a copy of the sources, one after the
+                                  other, and count the seeds until the simulation finds each
   cargo xtask schemathesis [--examples N] [--seed S]
                                   send a server whatever its OpenAPI document allows and forbids
   cargo xtask fuzz [--seconds N] [--only TARGET]
@@ -83,6 +86,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "faults" => faults::run(rest),
         crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
         "sim" => sim::run(rest),
+        "mutants" => mutants::run(rest),
         "postgres" => postgres::run(rest),
         postgres::GUARD => postgres::guard().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

@@ -12,6 +12,7 @@ mod rows;
 mod sqlite;
 mod tree;
 
+use crate::mutants;
 use crate::process::root;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -53,6 +54,7 @@ pub(crate) fn check() -> Result<()> {
     for check in CHECKS {
         findings.extend(check(&tree)?);
     }
+    findings.extend(mutants::stale()?);
     let long = files::longer_than_aimed(&tree);
     if !long.is_empty() {
         println!("Longer than the {} lines aimed at: {}", files::LINES_AIMED, long.join(", "));
