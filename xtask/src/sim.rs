@@ -9,23 +9,18 @@ use std::process::ExitCode;
 const SEEDS: u64 = 200;
 const MINUTES: u64 = 60;
 
-/// `--seeds N --minutes M --seed S`, or `--planted`.
+/// `--seeds N --minutes M --seed S`.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let mut args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
     let (mut seeds, mut minutes, mut seed) = (SEEDS, MINUTES, None);
     while let Some(flag) = args.next() {
-        if flag == "--planted" {
-            return planted().map(|()| ExitCode::SUCCESS);
-        }
         let value = args.next().with_context(|| format!("{flag} needs a number"))?;
         let value = value.parse().with_context(|| format!("{flag} {value}: not a number"))?;
         match flag.as_str() {
             "--seeds" => seeds = value,
             "--minutes" => minutes = value,
             "--seed" => seed = Some(value),
-            _ => {
-                bail!("`cargo xtask sim` takes --seeds N, --minutes M, --seed S and --planted, and no {flag}")
-            }
+            _ => bail!("`cargo xtask sim` takes --seeds N, --minutes M and --seed S, and no {flag}"),
         }
     }
     let first = seed.unwrap_or_else(|| u64::from(std::process::id()) * 1_000_000);
@@ -40,18 +35,10 @@ pub(crate) fn lane() -> Result<()> {
 
 fn simulate(first: u64, seeds: u64, minutes: u64) -> Result<()> {
     println!("seeds {first} to {}, for {minutes} minutes at most", first + seeds - 1);
-    let mut test = test("sim::seeds::many_seeds");
+    let args = ["test", "-q", "-p", "everloop-engine", "--test", "it", "sim::seeds::many_seeds", "--"];
+    let mut test = cargo(&[&args[..], &["--ignored", "--exact", "--nocapture"]].concat());
     test.env("EVERLOOP_SIM_SEED", first.to_string());
     test.env("EVERLOOP_SIM_SEEDS", seeds.to_string());
     test.env("EVERLOOP_SIM_MINUTES", minutes.to_string());
     succeed(&mut test)
-}
-
-fn planted() -> Result<()> {
-    succeed(&mut test("sim::seeds::planted_bugs_are_found"))
-}
-
-fn test(name: &str) -> std::process::Command {
-    let args = ["test", "-q", "-p", "everloop-engine", "--test", "it", name, "--"];
-    cargo(&[&args[..], &["--ignored", "--exact", "--nocapture"]].concat())
 }

@@ -9,6 +9,8 @@ use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
 use crate::pipeline::{self, CROWDED, Counters, Handle};
 use crate::reads::Reads;
+use crate::pipeline::{self, Counters, Handle};
+use crate::reads::{Latency, Reads};
 use crate::reconcile::{Reconciler, Wake};
 use crate::repeats::Repeats;
 use everloop_journal::keys::SigningKey;
@@ -70,20 +72,20 @@ impl Engine {
     /// # Errors
     /// If the store can't be read, or no thread can be had.
     pub fn start(parts: Parts) -> Result<(Arc<Self>, Threads), StoreError> {
-        let (engine, loops) = Self::build(parts, false)?;
+        let (engine, loops) = Self::build(parts, None)?;
         Ok((engine, Threads::start(loops)?))
     }
 
-    /// An engine without threads: its loops are the caller's to drive, and it reads the store wherever it is asked. This is
-    /// how a simulation runs it.
+    /// An engine without threads: its loops are the caller's to drive, and it reads the store wherever it is asked, with answers
+    /// as late as `latency` says. This is how a simulation runs it.
     ///
     /// # Errors
     /// If the store can't be read.
-    pub fn inline(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
-        Self::build(parts, true)
+    pub fn inline(parts: Parts, latency: Latency) -> Result<(Arc<Self>, Loops), StoreError> {
+        Self::build(parts, Some(latency))
     }
 
-    fn build(parts: Parts, inline: bool) -> Result<(Arc<Self>, Loops), StoreError> {
+    fn build(parts: Parts, inline: Option<Latency>) -> Result<(Arc<Self>, Loops), StoreError> {
         let installation = parts.reader.installation()?;
         let ids = IdGenerator::default();
         let incarnation = IncarnationId(ids.next(parts.clock.now(), &*parts.random));

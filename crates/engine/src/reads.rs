@@ -5,6 +5,7 @@ use everloop_store::port::ReadStore;
 use everloop_types::error::{Code, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Reads that run at the same time: a few more than a store has connections, so that none of those stands idle.
@@ -12,12 +13,15 @@ const AT_ONCE: usize = 16;
 /// Reads that may wait for others before a request is shed.
 const WAITING: usize = 512;
 
+/// How late the answer to the next read comes.
+pub type Latency = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// The readers, and where they may block. Cloning is cheap.
 #[derive(Clone)]
 pub struct Reads {
     store: Arc<dyn ReadStore>,
-    /// On the caller's own thread: for one that drives everything.
-    inline: bool,
+    /// Read on the caller's own thread, with answers that come so late: for one that drives everything.
+    inline: Option<Latency>,
     places: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
@@ -32,7 +36,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Reads {
-    pub(crate) fn new(store: Arc<dyn ReadStore>, inline: bool) -> Self {
+    pub(crate) fn new(store: Arc<dyn ReadStore>, inline: Option<Latency>) -> Self {
         Self { store, inline, places: Arc::new(Semaphore::new(AT_ONCE)), waiting: Arc::default() }
     }
 
@@ -61,8 +65,13 @@ impl Reads {
         &self,
         read: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.inline {
-            return read(&*self.store);
+        if let Some(late) = self.inline.as_ref().map(|latency| latency()) {
+            let found = read(&*self.store);
+            if !late.is_zero() {
+                // Meanwhile others go on, as they do beside a read on a thread of its own.
+                tokio::time::sleep(late).await;
+            }
+            return found;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&self.waiting);

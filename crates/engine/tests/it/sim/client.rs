@@ -209,6 +209,15 @@ impl Job {
                 Err(refusal) => self.unexplained("a submit with a known key", &refusal),
             }
         }
+        let another = Some(Program::default().json());
+        if self.dice.per_mille(100) && spec.input != another {
+            let other = TaskSpec { input: another, ..spec.clone() };
+            let verdict = match self.submit(&other).await {
+                Err(refusal) if refusal.code == Code::IdempotencyConflict => Ok(()),
+                answer => Err(format!("its key was known, and the answer was {answer:?}")),
+            };
+            self.rule("another request under a known key is refused", verdict);
+        }
         // Children belong to the source: a fork waits in vain for one that the source has not heard of.
         let hears = !self.program.has_children() || self.completed(last);
         if self.forks && hears {
@@ -283,9 +292,17 @@ impl Job {
     async fn until_its_end(&mut self, task: TaskId, program: &Program) -> Option<Shown> {
         loop {
             let wait = self.dice.within(Duration::from_secs(20));
+            let (world, name) = (self.world.clone(), self.name.clone());
             let shown = self
                 .ask(move |server: Arc<Server>| -> BoxFuture<'static, _> {
-                    Box::pin(async move { server.control.wait(&Caller::local(true), task, wait).await })
+                    let (world, name) = (world.clone(), name.clone());
+                    Box::pin(async move {
+                        let shown = server.control.wait(&Caller::local(true), task, wait).await?;
+                        if !shown.task().state.is_terminal() {
+                            world.oracle().goes_on(&name, task);
+                        }
+                        Ok(shown)
+                    })
                 })
                 .await;
             let shown = match shown {

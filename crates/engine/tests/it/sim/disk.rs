@@ -1,13 +1,12 @@
 //! The writer that a server gets: the medium's, with faults, and with an oracle that looks over its shoulder.
 
 use super::dice::Dice;
-use super::plan::Planted;
 use super::server::Life;
 use super::world::World;
 use everloop_store::error::StoreError;
 use everloop_store::memory::Fault;
 use everloop_store::port::{ReadStore, WriteStore};
-use everloop_store::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
+use everloop_store::work::{Committed, Wanted, WorkingSet, WriteSet};
 use everloop_types::time::Timestamp;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -54,22 +53,6 @@ impl Watched {
         None
     }
 
-    /// A commit without what a bug forgets.
-    fn forget(&self, writes: &WriteSet) -> Option<WriteSet> {
-        let planted = self.world.plan.planted?;
-        let stays = |row: &Row| match row {
-            Row::LeaseDelete(_) => planted != Planted::ForgetsToEndLeases,
-            Row::OutboxPut(_) => planted != Planted::ForgetsWhoHasToHear,
-            Row::TimerPut(_) => planted != Planted::ForgetsTimers,
-            Row::QueuePut(_) => planted != Planted::ForgetsToQueue,
-            Row::KeyNew(_) => planted != Planted::IgnoresKeys,
-            _ => true,
-        };
-        let mut writes = writes.clone();
-        writes.streams.iter_mut().for_each(|stream| stream.rows.retain(stays));
-        Some(writes)
-    }
-
     fn dies(&self, chance: u32, what: &'static str) -> bool {
         let dies = self.world.faulty() && self.dice.per_mille(chance);
         if dies {
@@ -112,8 +95,7 @@ impl WriteStore for Watched {
             self.world.fault("times that the power was to go during a commit", "disk");
             self.world.medium().cut_soon();
         }
-        let forgetful = self.forget(writes);
-        let committed = self.inner.commit(forgetful.as_ref().unwrap_or(writes));
+        let committed = self.inner.commit(writes);
         let off = self.world.medium().settled();
         let known = committed.is_ok();
         let (streams, events) =

@@ -4,7 +4,6 @@ use super::dice::Dice;
 use super::machine::Machine;
 use super::net::Lost;
 use super::oracle::Effect;
-use super::plan::Planted;
 use super::program::{KIND, Op, Program, word};
 use super::server::Life;
 use super::world::World;
@@ -14,7 +13,7 @@ use everloop_types::error::{Class, Code, Refusal, TaskError};
 use everloop_types::event::Level;
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
-use everloop_types::step::{OnUnknown, step_key};
+use everloop_types::step::step_key;
 use everloop_types::task::{ChildPolicy, Parent, Progress, TaskSpec};
 use everloop_types::worker::KindOffer;
 use everloop_worker::context::Context;
@@ -122,13 +121,8 @@ impl Sim {
         let Op::Step { name, ms, fails, fatal, on_unknown } = op else { return Ok(()) };
         let assignment = context.assignment();
         let (task, attempt, tries) = (assignment.task, assignment.attempt, assignment.tries);
-        let careless = self.world.plan.has(Planted::RepeatsUnasked);
-        let runs_as = if careless { OnUnknown::Rerun } else { *on_unknown };
-        let step = context.step(name).args(&(name, ms)).on_unknown(runs_as);
-        let mut idempotency_key = step.idempotency_key();
-        if self.world.plan.has(Planted::KeysAreTheAttempts) {
-            idempotency_key = format!("{idempotency_key}/{attempt}");
-        }
+        let step = context.step(name).args(&(name, ms)).on_unknown(*on_unknown);
+        let idempotency_key = step.idempotency_key();
         let key = step_key(scope, name, 1);
         let acts = async {
             let began = Instant::now();

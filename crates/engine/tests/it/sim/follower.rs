@@ -2,7 +2,6 @@
 
 use super::machine::Machine;
 use super::net::Lost;
-use super::plan::Planted;
 use super::server::Server;
 use super::world::World;
 use everloop_control::Caller;
@@ -15,6 +14,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a follower was shown.
 type Seen = Vec<(u64, [u8; 32])>;
@@ -72,9 +72,6 @@ async fn follow(
                 continue;
             }
         };
-        if world.plan.has(Planted::ShowsAnEventTwice) && dice.per_mille(200) {
-            seen.extend(seen.last().copied());
-        }
         // Some hang up by themselves; and whoever hears nothing for long looks whether anybody is there.
         let mut left = if dice.per_mille(300) { dice.range(1, 6) } else { u64::MAX };
         while left > 0 {
@@ -84,9 +81,6 @@ async fn follow(
                 Ok(Some(Ok(Followed::Events(events)))) => {
                     let stored = world.stored();
                     for event in events {
-                        if world.plan.has(Planted::SkipsAnEvent) && dice.per_mille(20) {
-                            continue;
-                        }
                         world.oracle().shown(&*stored, name, &event);
                         seen.push((event.seq, event.hash));
                         world.count("events shown to followers");
@@ -99,7 +93,11 @@ async fn follow(
                     return seen;
                 }
                 Ok(Some(Ok(Followed::End))) => return seen,
-                Ok(Some(Err(_)) | None) | Err(_) => break,
+                Ok(Some(Err(_)) | None) => break,
+                Err(_) => {
+                    world.oracle().hears_nothing(name, task, seen.len());
+                    break;
+                }
             }
         }
         world.count("followers that connected again");
@@ -135,6 +133,7 @@ pub(crate) async fn feed(world: Arc<World>, n: u32) {
         let mut drained = false;
         while left > 0 && !drained {
             left -= 1;
+            let since = Instant::now();
             let page = if last {
                 life.through(feed.page(None)).await
             } else {
@@ -146,6 +145,7 @@ pub(crate) async fn feed(world: Arc<World>, n: u32) {
             let stored = world.stored();
             for (_, event) in page.items {
                 world.oracle().shown(&*stored, &name, &event);
+                world.oracle().fed_live(&name, since, &event);
                 seen.push(event);
             }
             cursor = Some(page.cursor);

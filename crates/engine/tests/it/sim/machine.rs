@@ -16,8 +16,6 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     start: Instant,
     state: Mutex<State>,
-    /// A bug: its monotonic clock stands still for ever.
-    stopped: bool,
 }
 
 #[derive(Debug, Default)]
@@ -37,17 +35,7 @@ struct State {
 
 impl Machine {
     pub(crate) fn new(name: &str, start: Instant, off: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            start,
-            state: Mutex::new(State { off, ..State::default() }),
-            stopped: false,
-        }
-    }
-
-    /// One without a clock to measure time with.
-    pub(crate) fn without_clock(self) -> Self {
-        Self { stopped: true, ..self }
+        Self { name: name.to_owned(), start, state: Mutex::new(State { off, ..State::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,9 +89,6 @@ impl Clock for Machine {
     }
 
     fn monotonic(&self) -> Duration {
-        if self.stopped {
-            return Duration::ZERO;
-        }
         let mut state = self.state();
         state.shown = state.shown.max(self.start.elapsed().saturating_sub(state.stood));
         state.shown

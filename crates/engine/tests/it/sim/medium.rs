@@ -48,11 +48,8 @@ fn installation() -> Installation {
 pub(crate) struct Memory(pub(crate) MemoryStore);
 
 impl Memory {
-    /// With `lazy`, it answers before it syncs: a bug.
-    pub(crate) fn new(lazy: bool) -> Self {
-        let new = Self(MemoryStore::new(installation()));
-        new.0.hold_syncs(lazy);
-        new
+    pub(crate) fn new() -> Self {
+        Self(MemoryStore::new(installation()))
     }
 }
 

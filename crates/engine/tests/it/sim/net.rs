@@ -3,7 +3,6 @@
 
 use super::dice::Dice;
 use super::machine::Machine;
-use super::plan::Planted;
 use super::server::Server;
 use super::world::World;
 use everloop_types::blob::BlobName;
@@ -121,10 +120,7 @@ impl WorkSource for Remote {
         self.ask(move |server| {
             let (world, name) = (world.clone(), name.clone());
             Box::pin(async move {
-                let mut claimed = server.remote.claim(worker, max, wait, request).await;
-                if world.plan.has(Planted::ForgetsTheJournal) {
-                    claimed.iter_mut().flatten().for_each(|assignment| assignment.journal.clear());
-                }
+                let claimed = server.remote.claim(worker, max, wait, request).await;
                 for assignment in claimed.iter().flatten() {
                     let (task, attempt) = (assignment.task, assignment.attempt);
                     world.say(&name, format_args!("is given {task} attempt {attempt} by request {request}"));
@@ -159,12 +155,6 @@ impl WorkSource for Remote {
         self.ask(move |server| {
             let (world, name, events, end) = (world.clone(), name.clone(), events.clone(), end.clone());
             Box::pin(async move {
-                let mut lease = lease;
-                if world.plan.has(Planted::AsksNoWriterForItsLease) {
-                    let leases = world.stored().leases().unwrap_or_default();
-                    let held = leases.into_iter().find(|held| held.task == task);
-                    lease = held.map_or(lease, |held| held.token);
-                }
                 let written = server
                     .remote
                     .write(worker, tenant, task, lease, batch, events.clone(), end.clone())

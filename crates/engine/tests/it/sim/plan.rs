@@ -33,57 +33,6 @@ pub(crate) struct Plan {
     /// Out of a thousand tasks so many have: a cap, a deadline, a prerequisite, children, and so on.
     pub(crate) mix: Mix,
     pub(crate) faults: Faults,
-    /// A bug that is there on purpose: the rules have to find it.
-    pub(crate) planted: Option<Planted>,
-}
-
-/// Bugs that a system like this may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Planted {
-    /// Commits are answered before they are synced.
-    AnswersBeforeTheSync,
-    /// What leases end by is forgotten.
-    ForgetsToEndLeases,
-    /// Nobody is told of ends.
-    ForgetsWhoHasToHear,
-    /// Times are forgotten.
-    ForgetsTimers,
-    /// A task that can be claimed does not get into its queue.
-    ForgetsToQueue,
-    /// Whoever writes is taken for the holder of the lease.
-    AsksNoWriterForItsLease,
-    /// A worker gets its tasks without their past.
-    ForgetsTheJournal,
-    /// Each attempt has idempotency keys of its own.
-    KeysAreTheAttempts,
-    /// Workers don't look at the time.
-    WorkersHaveNoClock,
-    /// A follower is not shown an event.
-    SkipsAnEvent,
-    /// A follower is shown an event twice, when it connects again.
-    ShowsAnEventTwice,
-    /// A careful step is taken for one that may be repeated.
-    RepeatsUnasked,
-    /// A key is not looked at.
-    IgnoresKeys,
-}
-
-impl Planted {
-    pub(crate) const ALL: [Self; 13] = [
-        Self::AnswersBeforeTheSync,
-        Self::ForgetsToEndLeases,
-        Self::ForgetsWhoHasToHear,
-        Self::ForgetsTimers,
-        Self::ForgetsToQueue,
-        Self::AsksNoWriterForItsLease,
-        Self::ForgetsTheJournal,
-        Self::KeysAreTheAttempts,
-        Self::WorkersHaveNoClock,
-        Self::SkipsAnEvent,
-        Self::ShowsAnEventTwice,
-        Self::RepeatsUnasked,
-        Self::IgnoresKeys,
-    ];
 }
 
 /// Out of a thousand.
@@ -148,6 +97,9 @@ pub(crate) struct Faults {
     /// Out of a thousand turns of the writer or the reconciler: it waits for so long.
     pub(crate) slow: u32,
     pub(crate) slow_for: Duration,
+    /// Out of a thousand reads: its answer comes so late at most.
+    pub(crate) late: u32,
+    pub(crate) late_by: Duration,
 }
 
 const fn secs(secs: u64) -> Duration {
@@ -212,12 +164,7 @@ impl Plan {
             leases,
             mix,
             faults: if quiet { Faults::default() } else { Faults::draw(&dice) },
-            planted: None,
         }
-    }
-
-    pub(crate) fn has(&self, bug: Planted) -> bool {
-        self.planted == Some(bug)
     }
 
     pub(crate) fn quiet(&self) -> bool {
@@ -262,6 +209,8 @@ impl Faults {
             ]),
             slow: rate(400, 100),
             slow_for: *dice.pick(&[Duration::from_millis(30), secs(2), secs(15)]),
+            late: rate(500, 300),
+            late_by: *dice.pick(&[Duration::from_millis(5), Duration::from_millis(100), secs(1)]),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::world::World;
 use everloop_control::{Control, Options as ControlOptions, Parts as ControlParts};
 use everloop_engine::engine::{Engine, Parts};
 use everloop_engine::housekeep::Retention;
+use everloop_engine::reads::Latency;
 use everloop_engine::source::EngineSource;
 use everloop_journal::keys::SigningKey;
 use everloop_worker::executor::Registry;
@@ -96,6 +97,19 @@ fn slowly<F: Future<Output = ()> + Send + 'static>(
     })
 }
 
+/// How late the answers to reads come.
+fn late_answers(world: &Arc<World>, number: u32) -> Latency {
+    let (world, dice) = (world.clone(), world.dice(&format!("reads {number}")));
+    Arc::new(move || {
+        let faults = &world.plan.faults;
+        if world.faulty() && dice.per_mille(faults.late) {
+            world.count("reads whose answer came late");
+            return dice.within(faults.late_by);
+        }
+        Duration::ZERO
+    })
+}
+
 /// Starts a server, if it can be started.
 async fn start(world: &Arc<World>, number: u32) -> Result<Started, String> {
     let life = Arc::new(Life::default());
@@ -111,7 +125,7 @@ async fn start(world: &Arc<World>, number: u32) -> Result<Started, String> {
         full: None,
     };
     let seed = world.dice(&format!("engine {number}")).bytes();
-    let (engine, loops) = Engine::inline(Parts {
+    let parts = Parts {
         writer: Box::new(writer),
         reader: opened.reader,
         clock: world.host.clone(),
@@ -121,8 +135,9 @@ async fn start(world: &Arc<World>, number: u32) -> Result<Started, String> {
         blobs: opened.blobs,
         reserve: None,
         retention: Retention { logs: Some(world.plan.logs), ..Retention::default() },
-    })
-    .map_err(|error| error.to_string())?;
+    };
+    let (engine, loops) =
+        Engine::inline(parts, late_answers(world, number)).map_err(|error| error.to_string())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(slowly(world, &format!("writer {number}"), loops.writer));
     life.through(loops.recovery).await.ok_or("killed while it started")?;

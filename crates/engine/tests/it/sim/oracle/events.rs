@@ -1,9 +1,11 @@
 //! Rules about each event, in the light of those before it.
 
+use super::waits::in_time;
 use super::{Oracle, Told, Verdict};
 use everloop_types::event::{Event, EventBody, LostReason};
 use everloop_types::id::TaskId;
 use everloop_types::limits::LOST_ATTEMPTS;
+use everloop_types::state::State;
 use everloop_types::task::DependsOn;
 use everloop_types::time::Timestamp;
 use everloop_types::wait::{Cause, Wait};
@@ -105,6 +107,7 @@ pub(super) fn rules(
         ("a wait ends once, for its reason", at(ready_for_a_reason(oracle, told, event, body))),
         ("a cancel is heard at once where nothing goes wrong", at(cancel_is_heard(oracle, told, event))),
         ("a task fails for its reason", at(fails_for_a_reason(told, event, body))),
+        ("what is due is done at once where nothing goes wrong", at(in_time(oracle, told, event, body))),
     ]
 }
 
@@ -196,7 +199,6 @@ fn child_told_once(told: &Told, body: &EventBody) -> Verdict {
 }
 
 fn ready_for_a_reason(oracle: &Oracle, told: &Told, event: &Event, body: &EventBody) -> Verdict {
-    let EventBody::Ready(ready) = body else { return Ok(()) };
     let task = &told.task;
     let holds = |leaf: &Wait| match leaf {
         Wait::Timer { at, .. } => *at <= event.ts,
@@ -205,11 +207,19 @@ fn ready_for_a_reason(oracle: &Oracle, told: &Told, event: &Event, body: &EventB
         Wait::Child { task, .. } => told.facts.children.contains(task),
         Wait::All(_) | Wait::Any(_) => false,
     };
+    let still = told.facts.waiting.as_ref().filter(|wait| wait.satisfied(&holds).is_none());
+    let ready = match body {
+        EventBody::Ready(ready) => ready,
+        EventBody::Resumed(resumed) if resumed.state == State::Queued => {
+            return still.map_or(Ok(()), |wait| Err(format!("it still waits for {wait:?}")));
+        }
+        _ => return Ok(()),
+    };
     match ready.cause {
-        Cause::Timer | Cause::Input | Cause::Decision | Cause::Child => match &told.facts.waiting {
-            Some(wait) if wait.satisfied(&holds).is_some() => Ok(()),
-            Some(wait) => Err(format!("it still waits for {wait:?}")),
-            None => Err("it did not wait".to_owned()),
+        Cause::Timer | Cause::Input | Cause::Decision | Cause::Child => match (&told.facts.waiting, still) {
+            (Some(_), None) => Ok(()),
+            (_, Some(wait)) => Err(format!("it still waits for {wait:?}")),
+            (None, None) => Err("it did not wait".to_owned()),
         },
         Cause::Retry if task.retry_at.is_some_and(|at| at > event.ts) => {
             Err(format!("the next try is at {:?}", task.retry_at))
@@ -221,8 +231,7 @@ fn ready_for_a_reason(oracle: &Oracle, told: &Told, event: &Event, body: &EventB
             let unmet = task.spec.depends_on.iter().find(|on| {
                 oracle.tasks.get(&on.task).is_none_or(|other| {
                     let state = other.task.state;
-                    !state.is_terminal()
-                        || (on.on == DependsOn::Completed && state != everloop_types::state::State::Completed)
+                    !state.is_terminal() || (on.on == DependsOn::Completed && state != State::Completed)
                 })
             });
             unmet.map_or(Ok(()), |on| Err(format!("{} has not ended as it must", on.task)))

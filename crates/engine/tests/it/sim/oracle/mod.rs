@@ -2,7 +2,7 @@
 //!
 //! It sees every commit right after it, before anybody else does, and holds what is stored against the rules of this folder:
 //! [`events`] looks at each new event, [`rows`] at everything beside the events, [`promises`] at what somebody was told,
-//! [`effects`] at what tasks did to the world, [`after`] at what a crash left and at the end. Each rule is a function, and
+//! [`waits`] at how long somebody had to wait for it, [`effects`] at what tasks did to the world, [`after`] at what a crash left and at the end. Each rule is a function, and
 //! its name is printed with what broke it.
 
 mod after;
@@ -10,6 +10,7 @@ mod effects;
 mod events;
 mod promises;
 mod rows;
+mod waits;
 
 pub(crate) use effects::Effect;
 
@@ -23,6 +24,7 @@ use everloop_types::id::{TaskId, TenantId};
 use everloop_types::stream::StreamName;
 use everloop_types::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -42,6 +44,8 @@ pub(crate) struct Told {
     pub(crate) task: Task,
     verifier: Verifier,
     facts: events::Facts,
+    /// When each event was there.
+    learnt: Vec<Instant>,
     /// Up to here the store said that it is durable, or somebody was told.
     sure: u64,
 }
@@ -203,7 +207,8 @@ impl Oracle {
                 self.rule("a key is one task", verdict);
                 let record = born(task, TENANT, meta, *spec);
                 let facts = events::Facts::default();
-                let told = Told { task: record, verifier, facts, sure: 0, events: vec![event] };
+                let learnt = vec![Instant::now()];
+                let told = Told { task: record, verifier, facts, learnt, sure: 0, events: vec![event] };
                 self.tasks.insert(task, told);
             }
             (None, body) => {
@@ -220,6 +225,7 @@ impl Oracle {
                 told.facts.learn(&event, &body);
                 told.verifier = verifier;
                 told.events.push(event);
+                told.learnt.push(Instant::now());
                 let verdict = match evolved {
                     Err(error) => Err(format!("{task}: {error}")),
                     Ok(()) if before.is_terminal() => Err(format!("{task} was {before}, and went on")),
