@@ -1,7 +1,7 @@
 //! What clients do to live tasks, and to those that have ended.
 
 use super::client::Job;
-use super::program::{Program, word};
+use super::program::Program;
 use super::server::Server;
 use everloop_control::Caller;
 use everloop_control::acts::NewInput;
@@ -22,10 +22,10 @@ impl Job {
             self.answer(task.id, &open.id).await;
         }
         if self.early || task.state == State::Waiting {
-            for name in program.inputs() {
-                let id = format!("{}/{name}", task.id);
+            for (name, word) in program.inputs() {
+                let id = format!("{}/{word}", task.id);
                 if self.sent.insert(id.clone()) {
-                    self.input(task.id, id, name).await;
+                    self.input(task.id, id, name, &word).await;
                     break;
                 }
             }
@@ -94,8 +94,8 @@ impl Job {
         }
     }
 
-    async fn input(&self, task: TaskId, id: String, name: String) {
-        let data = everloop_journal::canonical::to_canonical(&word(&name)).unwrap();
+    async fn input(&self, task: TaskId, id: String, name: String, word: &str) {
+        let data = everloop_journal::canonical::to_canonical(word).unwrap();
         let new = NewInput { name, data, id: Some(id.clone()) };
         let taken = self
             .wish("sends an input to", task, &[Code::IllegalTransition], move |server: Arc<Server>| {

@@ -68,9 +68,9 @@ impl Sim {
             match op {
                 Op::Step { .. } => self.step(context, scope, op).await,
                 Op::Sleep { name, ms } => context.sleep(name, Duration::from_millis(*ms)).await,
-                Op::Input { name } => {
+                Op::Input { name, word } => {
                     let got: String = context.wait_input(name).await?.parse()?;
-                    self.same(&word(name), &got);
+                    self.same(word, &got);
                     Ok(())
                 }
                 Op::Ask { name } => {

@@ -31,8 +31,10 @@ pub(crate) enum Op {
         name: String,
         ms: u64,
     },
+    /// Two of a name are sent different words.
     Input {
         name: String,
+        word: String,
     },
     Ask {
         name: String,
@@ -94,12 +96,12 @@ impl Program {
         found
     }
 
-    /// Names of the inputs that it takes, in order.
-    pub(crate) fn inputs(&self) -> Vec<String> {
+    /// Names of the inputs that it takes, in order, and what they are sent.
+    pub(crate) fn inputs(&self) -> Vec<(String, String)> {
         let mut inputs = Vec::new();
         self.each(&mut |op| {
-            if let Op::Input { name } = op {
-                inputs.push(name.clone());
+            if let Op::Input { name, word } = op {
+                inputs.push((name.clone(), word.clone()));
             }
         });
         inputs
@@ -128,7 +130,7 @@ impl Program {
     }
 }
 
-/// What an answered question is answered with, and what an input carries.
+/// What an answered question is answered with.
 pub(crate) fn word(name: &str) -> String {
     format!("word of {name}")
 }
@@ -139,7 +141,8 @@ impl Op {
             Self::Step { name, .. } | Self::Child { name, .. } | Self::Race { name, .. } => {
                 words.push(name.clone())
             }
-            Self::Input { name } | Self::Ask { name } => words.push(word(name)),
+            Self::Input { word, .. } => words.push(word.clone()),
+            Self::Ask { name } => words.push(word(name)),
             Self::Parallel { branches } => {
                 branches.iter().flatten().for_each(|op| op.words(words));
             }
@@ -215,13 +218,17 @@ impl Draw<'_> {
             let at = usize::try_from(dice.below(ops.len() as u64 + 1)).unwrap();
             ops.insert(at, op);
         };
-        for _ in 0..2 {
+        let mut input = self.name("i");
+        for n in 1..=2 {
             if dice.per_mille(mix.sleeps) {
                 let ms = u64::try_from(dice.within(plan.sleep).as_millis()).unwrap();
                 put(Op::Sleep { name: self.name("t"), ms });
             }
             if dice.per_mille(mix.inputs) {
-                put(Op::Input { name: self.name("i") });
+                put(Op::Input { name: input.clone(), word: format!("word {n} of {input}") });
+            }
+            if dice.per_mille(500) {
+                input = self.name("i");
             }
         }
         if dice.per_mille(mix.asks) {

@@ -13,7 +13,7 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 /// Longest time between a moment and what was to happen then, where nothing goes wrong.
 const ON_TIME: Duration = Duration::from_millis(1_500);
 /// Longest time that somebody who waits is not told, whatever goes wrong.
-const EVER: Duration = Duration::from_secs(15);
+const EVER: Duration = Duration::from_secs(5);
 
 /// How late an event is, for the rules about events of runs in which nothing goes wrong.
 pub(super) fn in_time(oracle: &Oracle, told: &Told, event: &Event, body: &EventBody) -> Verdict {
