@@ -41,8 +41,14 @@ async fn cut(world: &World, workers: &[Arc<Machine>], mean: Option<Duration>) {
             return;
         }
         let machine = dice.pick(workers);
-        world.cut(&machine.name, dice.within(faults.frozen));
+        let length = dice.within(faults.frozen);
+        world.cut(&machine.name, length);
         world.fault("workers cut off from the server", &machine.name);
+        if faults.clock_jump.is_some() && dice.per_mille(300) {
+            // As if that time had not been.
+            machine.jump(-i64::try_from(length.as_micros()).unwrap());
+            world.fault("clocks set back while their machine was cut off", &machine.name);
+        }
     }
 }
 

@@ -53,6 +53,17 @@ impl Watched {
         None
     }
 
+    /// Whoever looks what became of a commit finds no database for a while.
+    fn away(&self) {
+        self.world.fault("times without a database after a commit", "disk");
+        self.world.medium().set_available(false);
+        let (world, length) = (self.world.clone(), self.dice.within(self.world.plan.faults.stuck));
+        self.world.spawn(async move {
+            tokio::time::sleep(length).await;
+            world.medium().set_available(true);
+        });
+    }
+
     fn dies(&self, chance: u32, what: &'static str) -> bool {
         let dies = self.world.faulty() && self.dice.per_mille(chance);
         if dies {
@@ -87,7 +98,8 @@ impl WriteStore for Watched {
         if self.dies(faults.dies_before, "servers killed before a commit") {
             return Err(StoreError::Unavailable("killed".into()));
         }
-        if let Some(fault) = self.fate() {
+        let fate = self.fate();
+        if let Some(fault) = fate {
             self.world.fault(named(fault, self.world.plan.sqlite), "disk");
             self.world.medium().fail_next(fault);
         }
@@ -109,6 +121,9 @@ impl WriteStore for Watched {
             self.life.fail();
         }
         self.world.count("commits");
+        if matches!(fate, Some(Fault::Unknown { .. })) && self.dice.per_mille(200) {
+            self.away();
+        }
         if off {
             self.world.say("disk", "the power is gone");
             self.world.oracle().in_doubt(writes);
