@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::machine::Machine;
 use super::net::Lost;
 use super::oracle::Effect;
-use super::program::{KIND, Op, Program, word};
+use super::program::{KIND, Op, Program};
 use super::server::Life;
 use super::world::World;
 use everloop_control::Caller;
