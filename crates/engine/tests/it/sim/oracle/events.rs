@@ -215,18 +215,19 @@ fn ready_for_a_reason(oracle: &Oracle, told: &Told, event: &Event, body: &EventB
         }
         _ => return Ok(()),
     };
+    let later = |at: Option<Timestamp>| at.is_some_and(|at| at > event.ts);
+    if task.state == State::Pending && (later(task.retry_at) || later(task.spec.not_before)) {
+        return Err(format!(
+            "not before {:?}, and {:?} is the next try",
+            task.spec.not_before, task.retry_at
+        ));
+    }
     match ready.cause {
         Cause::Timer | Cause::Input | Cause::Decision | Cause::Child => match (&told.facts.waiting, still) {
             (Some(_), None) => Ok(()),
             (_, Some(wait)) => Err(format!("it still waits for {wait:?}")),
             (None, None) => Err("it did not wait".to_owned()),
         },
-        Cause::Retry if task.retry_at.is_some_and(|at| at > event.ts) => {
-            Err(format!("the next try is at {:?}", task.retry_at))
-        }
-        Cause::Time if task.spec.not_before.is_some_and(|at| at > event.ts) => {
-            Err(format!("not before {:?}", task.spec.not_before))
-        }
         Cause::Dependency => {
             let unmet = task.spec.depends_on.iter().find(|on| {
                 oracle.tasks.get(&on.task).is_none_or(|other| {

@@ -63,6 +63,8 @@ pub(crate) struct Oracle {
     unread: BTreeSet<StreamName>,
     /// Streams of commits that may come to light when the power was cut.
     in_doubt: BTreeSet<StreamName>,
+    /// Tasks whose last commit had no answer: the server may not know of it, and then tells nobody.
+    untold: BTreeSet<TaskId>,
     /// Tasks whose deletion was written, or may have been.
     leaving: BTreeSet<TaskId>,
     pub(crate) violations: Vec<Violation>,
@@ -103,6 +105,9 @@ impl Oracle {
     /// Looks at a commit: one that worked, or one whose outcome the server does not know.
     pub(crate) fn committed(&mut self, store: &dyn ReadStore, writes: &WriteSet, known: bool) {
         self.unread.extend(writes.streams.iter().map(|stream| stream.stream));
+        for task in writes.streams.iter().filter_map(|stream| stream.stream.task()) {
+            let _ = if known { self.untold.remove(&task) } else { self.untold.insert(task) };
+        }
         self.leave(writes);
         self.look(store);
         if known && self.unread.is_empty() {

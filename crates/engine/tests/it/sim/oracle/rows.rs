@@ -6,7 +6,7 @@ use everloop_store::port::ReadStore;
 use everloop_types::id::TaskId;
 use everloop_types::state::State;
 use everloop_types::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Rows of one kind that are looked at.
 const ALL: usize = 100_000;
@@ -63,21 +63,20 @@ fn queue_is_queued(oracle: &Oracle, store: &dyn ReadStore) -> Verdict {
 
 fn times_have_timers(oracle: &Oracle, store: &dyn ReadStore) -> Verdict {
     let Ok(timers) = store.timers_due(Timestamp::MAX, ALL) else { return Ok(()) };
-    let timers: BTreeSet<_> = timers.into_iter().map(|timer| timer.task).collect();
+    let timers: BTreeMap<_, _> = timers.into_iter().map(|timer| (timer.task, timer.at)).collect();
     for (id, told) in live(oracle) {
         let task = &told.task;
-        let waits = match task.state {
-            State::Pending if task.spec.depends_on.is_empty() => {
-                task.retry_at.is_some() || task.spec.not_before.is_some()
-            }
-            State::Waiting => task.waiting_for.as_ref().is_some_and(|wait| wait.next_timer().is_some()),
-            _ => false,
+        let due = match task.state {
+            State::Pending if task.spec.depends_on.is_empty() => task.retry_at.or(task.spec.not_before),
+            State::Waiting => task.waiting_for.as_ref().and_then(|wait| wait.next_timer()),
+            _ => None,
         };
-        if waits && !timers.contains(id) {
-            return Err(format!("{id} is {} and has no timer", task.state));
+        let timer = timers.get(id);
+        if due.is_some_and(|due| timer.is_none_or(|timer| *timer > due)) {
+            return Err(format!("{id} is {}, is due at {due:?}, and its timer is {timer:?}", task.state));
         }
     }
-    match timers.iter().find(|id| oracle.tasks.get(id).is_none_or(|told| told.task.state.is_terminal())) {
+    match timers.keys().find(|id| oracle.tasks.get(id).is_none_or(|told| told.task.state.is_terminal())) {
         Some(id) => Err(format!("{id} has a timer and does not live")),
         None => Ok(()),
     }
