@@ -110,3 +110,22 @@ pub fn blob_id(secret: &TenantSecret, inner: &Hash) -> String {
 pub fn blob_hash(salt: &Salt, inner: &Hash) -> String {
     hex::encode(&Sha256::new_with_prefix(salt).chain_update(inner).finalize())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_have_the_digest_of_the_whole() {
+        let mut pieces = Hasher::default();
+        pieces.update(b"ab");
+        pieces.update(b"c");
+        assert_eq!(pieces.finish(), sha256(b"abc"));
+        assert_ne!(sha256(b"abc"), Hash::default());
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", TenantSecret::new([7; 32])), "TenantSecret(…)");
+    }
+}

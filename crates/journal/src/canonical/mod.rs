@@ -52,3 +52,16 @@ fn to_json(canonical: String) -> Result<Json, NotCanonical> {
     Json::from_canonical(canonical)
         .map_err(|error| NotCanonical::new(Reason::NotSerializable(error.to_string()), 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_form_is_canonical() {
+        assert!(is_canonical("{\"a\":1,\"b\":2}"));
+        for text in ["{\"b\":2,\"a\":1}", "{\"a\": 1}", "{", "1.0"] {
+            assert!(!is_canonical(text), "{text}");
+        }
+    }
+}
