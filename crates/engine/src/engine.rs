@@ -8,8 +8,6 @@ use crate::live::{Follower, Subscription, Tails};
 use crate::machine::attempt::Write;
 use crate::pipeline::op::{Answer, Op, Snapshot, Submit, Wish};
 use crate::pipeline::{self, CROWDED, Counters, Handle};
-use crate::reads::Reads;
-use crate::pipeline::{self, Counters, Handle};
 use crate::reads::{Latency, Reads};
 use crate::reconcile::{Reconciler, Wake};
 use crate::repeats::Repeats;

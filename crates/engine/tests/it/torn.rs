@@ -423,16 +423,29 @@ async fn new_tasks_are_shed_before_the_ends_of_old_ones() {
     }
     let refused = h.submit(mock()).await.unwrap_err();
     assert_eq!((refused.code, refused.retry_after_ms), (Code::Overloaded, Some(1_000)));
-    let ends = tokio::spawn({
-        let h = h.clone();
-        async move { h.complete(worker, &held).await }
-    });
-    gate.open();
-    ends.await.unwrap();
+    // The end is sent, and only then is the gate opened.
+    tokio::join!(h.complete(worker, &held), async { gate.open() });
     h.reaches(first, State::Completed).await;
     while let Some(submit) = submits.join_next().await {
         let outcome = submit.unwrap();
         assert!(outcome.err().is_none_or(|refusal| refusal.code == Code::Overloaded));
     }
     assert!(h.engine.is_ready());
+}
+
+/// A worker that is removed while it waits for tasks is not given back what was just taken from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_removed_gets_nothing_more() {
+    let h = Harness::new();
+    let worker = h.worker(2).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let held = h.claim(worker, 1).await.unwrap();
+    assert_eq!(held.task, task);
+    let mut waiting = pin!(h.source.claim(worker, 1, Duration::from_secs(60), 2));
+    sent(&mut waiting);
+    h.source.remove(worker).await.unwrap();
+    h.reaches(task, State::Queued).await;
+    assert!(waiting.await.is_ok_and(|given| given.is_empty()) || h.state(task).await == State::Queued);
+    let other = h.worker(1).await;
+    assert_eq!(h.claim(other, 1).await.unwrap().task, task);
 }
