@@ -71,7 +71,9 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
+    /// Told as soon as it is there: what comes after it may take long.
     pub(crate) fn new(name: &str, value: f64, unit: &'static str, aim: &'static str) -> Self {
+        eprintln!("{name}: {value:.1} {unit}");
         Self { name: name.to_owned(), value, unit, aim }
     }
 }

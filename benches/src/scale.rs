@@ -184,11 +184,15 @@ pub(crate) fn overload(rows: &mut Vec<Row>, figures: &mut Vec<Figure>) -> anyhow
     let idle = tasks("POST /tasks?wait=, idle before the overload", &address, time, 1, &numbers)?;
     let (taken, refused, ready, elapsed) = block_on(async {
         register(&mut Connection::open(&address).await?, "bench.overload").await?;
-        let start = Instant::now();
         let body = r#"{"kind":"bench.overload","input":1}"#;
-        let mut callers = Vec::new();
+        let mut open = Vec::with_capacity(CALLERS);
         for _ in 0..CALLERS {
-            let mut own = Connection::open(&address).await?;
+            open.push(Connection::open(&address).await?);
+        }
+        let mut health = Connection::open(&address).await?;
+        let start = Instant::now();
+        let mut callers = Vec::with_capacity(CALLERS);
+        for mut own in open {
             callers.push(tokio::spawn(async move {
                 let submit = request("POST", "/api/v1/tasks", "", body);
                 let (mut taken, mut refused) = (Vec::new(), 0_u64);
@@ -203,7 +207,6 @@ pub(crate) fn overload(rows: &mut Vec<Row>, figures: &mut Vec<Figure>) -> anyhow
                 Ok((taken, refused))
             }));
         }
-        let mut health = Connection::open(&address).await?;
         let ready = request("GET", "/health/ready", "", "");
         let mut answers = std::collections::BTreeMap::<u16, u32>::new();
         while start.elapsed() < Duration::from_secs(8) {

@@ -1,6 +1,7 @@
 //! The worker protocol.
 
 use crate::answer::{Answer, Fail, empty, json, ok};
+use crate::app::stopped;
 use crate::call::Call;
 use crate::route::Route;
 use crate::views;
@@ -99,7 +100,13 @@ async fn claim(mut call: Call) -> Answer {
     call.no_more_query()?;
     let worker = call.parsed("worker", "worker")?;
     let request = call.body::<ClaimRequest>().await?.value;
-    let claimed = call.control().work_claim(&call.caller, worker, request.max, request.request, wait).await?;
+    let mut stopping = call.app.stopping.clone();
+    let ask = |wait| call.control().work_claim(&call.caller, worker, request.max, request.request, wait);
+    let claimed = tokio::select! {
+        claimed = ask(wait) => claimed?,
+        // What was given meanwhile is given to the same request again.
+        () = stopped(&mut stopping) => ask(Duration::ZERO).await?,
+    };
     let assignments = claimed.into_iter().map(assignment).collect::<Result<Vec<_>, Fail>>()?;
     ok(&ClaimAnswer { assignments })
 }
@@ -145,7 +152,11 @@ async fn signals(mut call: Call) -> Answer {
     let wait = call.query.wait().unwrap_or_default();
     call.no_more_query()?;
     let worker = call.parsed("worker", "worker")?;
-    let signals = call.control().work_signals(&call.caller, worker, wait).await?;
+    let mut stopping = call.app.stopping.clone();
+    let signals = tokio::select! {
+        signals = call.control().work_signals(&call.caller, worker, wait) => signals?,
+        () = stopped(&mut stopping) => Vec::new(),
+    };
     let view = |signal: TaskSignal| {
         let (word, grace_ms) = match signal.signal {
             Signal::Pause => (SignalWord::Pause, None),

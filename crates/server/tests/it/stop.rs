@@ -29,6 +29,39 @@ async fn a_stopping_server_tells_followers_why_and_ends() {
     assert!(server.control.is_stopping());
 }
 
+/// Workers that wait for tasks and signals do not keep a server from stopping.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_answers_workers_that_wait() {
+    let mut server = Server::start_idle().await;
+    let spec = json!({"kinds": [{"kind": "far", "versions": [1]}], "max_concurrent_tasks": 1, "name": "far", "protocol": 1});
+    let worker = server.post("/api/v1/workers", &spec).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let json = [("content-type", "application/json")];
+    let claim = crate::http::request(
+        "POST",
+        &format!("/api/v1/workers/{worker}/claim?wait=60s"),
+        &json,
+        br#"{"max":1,"request":1}"#,
+    );
+    let signals =
+        crate::http::request("GET", &format!("/api/v1/workers/{worker}/signals?wait=60s"), &[], b"");
+    let mut waiting = Vec::new();
+    for request in [claim, signals] {
+        let mut wire = Wire::open(server.address).await;
+        wire.send(&request).await;
+        waiting.push(wire);
+    }
+    // They were read before these are answered.
+    for _ in 0..50 {
+        server.get("/health").await.expect(200);
+    }
+    server.stop.take().unwrap().send(()).unwrap();
+    for (wire, name) in waiting.iter_mut().zip(["assignments", "signals"]) {
+        let answer = tokio::time::timeout(Duration::from_secs(5), wire.answer(false)).await.unwrap();
+        assert_eq!(answer.expect(200)[name], json!([]));
+    }
+    tokio::time::timeout(Duration::from_secs(5), server.served.take().unwrap()).await.unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_whose_head_never_ends_is_cut_off() {
     let options = Options { header_timeout: Duration::from_millis(100), ..options() };
