@@ -92,7 +92,6 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     make_folder(&options.data_dir)?;
     let clock = Arc::new(SystemClock::start());
     let random = Arc::new(SystemRandom::default());
-    let api_key = api_key(options, &*random)?;
     let listener =
         tokio::net::TcpListener::bind(options.listen).await.with_context(|| port_in_use(options))?;
     let address = listener.local_addr()?;
@@ -101,6 +100,8 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     let store = tokio::task::block_in_place(|| {
         open_store(&options.data_dir, options.database_url.as_deref(), Some(&url), &*clock, &*random)
     })?;
+    // The folder is this server's from here on: of several that are started at once, only one writes its keys.
+    let api_key = api_key(options, &*random)?;
     let key = Arc::new(signing_key(&options.data_dir, &*random)?);
     // Whatever the last run of this server has left running goes before its leases do.
     let workspaces = options.data_dir.join("workspaces");

@@ -52,7 +52,7 @@ CREATE TABLE task (
   PRIMARY KEY (tenant, id)
 );
 
-CREATE INDEX task_live_child ON task (parent, id) WHERE parent IS NOT NULL AND ended IS NULL;
+CREATE INDEX task_live_child ON task (parent, tenant, id) WHERE parent IS NOT NULL AND ended IS NULL;
 -- Lists go by the narrowest of these, in the order of the ids. What most tasks have in common is not indexed.
 CREATE INDEX task_state ON task (state, tenant, id);
 CREATE INDEX task_kind ON task (kind, tenant, id);
