@@ -1,6 +1,6 @@
 //! The lane of the TypeScript SDK: its tools installed as its lock file says, lint, types, and its tests against the program.
 
-use crate::examples::built;
+use crate::examples::{built, kit, python};
 use crate::process::{on_path, output, root, succeed};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -28,7 +28,8 @@ pub(crate) fn lane() -> Result<()> {
         fs::write(&mark, wanted)?;
     }
     succeed(&mut npm(&["run", "--silent", "lint"]))?;
-    succeed(&mut npm(&["test", "--silent"]))
+    succeed(&mut npm(&["test", "--silent"]))?;
+    kit(&python()?, &["--", "node", "sdks/typescript/build/conformance/worker.js"])
 }
 
 /// Makes sure that Node is here, and is new enough.
