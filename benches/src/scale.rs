@@ -278,7 +278,7 @@ pub(crate) fn file(finished: usize, rows: &mut Vec<Row>, figures: &mut Vec<Figur
     let numbers = Arc::new(AtomicU64::new(0));
     let time = Duration::from_secs(5);
     tell(rows, tasks(&named("POST /tasks?wait=", 0), &address, time, 64, &numbers)?);
-    block_on(async { lists(&address, "few", figures).await })?;
+    block_on(async { lists(&address, "50,000", figures).await })?;
     let begun = Instant::now();
     while numbers.load(Ordering::Relaxed) < finished as u64 {
         let fill = tasks("filling the file", &address, Duration::from_secs(10), 256, &numbers)?;

@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::tasks::no_task;
 use everloop_journal::keys::{Jwks, PublicKey};
 use everloop_journal::{chain, export, receipt};
+use everloop_store::error::StoreError;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::event::Event;
 use everloop_types::id::{TaskId, TenantId};
@@ -48,7 +49,15 @@ impl Control {
         let claims = last.as_ref().and_then(|last| receipt::claims_of(last, &row.task.spec.kind));
         match (claims, row.signature) {
             (Some(claims), Some(signature)) => {
-                Ok(Receipt { jws: receipt::assemble(&signature.kid, &claims, &signature.bytes), claims })
+                let jws = receipt::assemble(&signature.kid, &claims, &signature.bytes);
+                // The signature stands beside the history, and no hash covers it: it is its own check.
+                if let Err(error) = receipt::verify::<ReceiptClaims>(&jws, &self.public_keys().await?) {
+                    let what = format!("the signature of the receipt of task {id}: {error}");
+                    let damaged = StoreError::Corrupt { what };
+                    tracing::error!(error = %damaged, "a receipt is not given");
+                    return Err(damaged.refusal());
+                }
+                Ok(Receipt { jws, claims })
             }
             _ => {
                 tracing::error!(task = %id, "a finished task has no signature or no terminal event");
@@ -86,6 +95,10 @@ impl Control {
     /// # Errors
     /// If the database can't be read.
     pub async fn jwks(&self) -> Result<String, Refusal> {
+        Ok(self.public_keys().await?.to_json())
+    }
+
+    async fn public_keys(&self) -> Result<Jwks, Refusal> {
         let rows = self.engine().read(|store| store.signing_keys()).await?;
         let own = self.engine().signing_key().public().clone();
         let mut keys: Vec<PublicKey> =
@@ -93,7 +106,7 @@ impl Control {
         if !keys.iter().any(|key| key.kid() == own.kid()) {
             keys.push(own);
         }
-        Ok(Jwks::new(keys).to_json())
+        Ok(Jwks::new(keys))
     }
 }
 

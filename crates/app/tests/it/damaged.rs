@@ -17,6 +17,33 @@ fn alter(path: &Path, text: &[u8]) -> usize {
 }
 
 #[test]
+fn an_altered_signature_is_no_receipt() {
+    let place = Place::new();
+    let server = place.server(&[]);
+    let start = || {
+        place.run(&["task", "start", "mock", "--wait", "30s", "--json"]).json()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let (hit, spared) = (start(), start());
+    let jws = place.run(&["task", "receipt", &hit, "--json"]).json()["receipt"].as_str().unwrap().to_owned();
+    let signature = jws.rsplit('.').next().unwrap().replace('-', "+").replace('_', "/") + "==";
+    let signature = everloop_client::follow::decode_base64(&signature).unwrap();
+    server.stop();
+    place.server(&[]).stop();
+    assert_eq!(alter(&place.here().join(".everloop/everloop.db"), &signature), 1);
+    let server = place.server(&[]);
+    for read in ["receipt", "export"] {
+        let said = place.run(&["task", read, &hit]);
+        assert!(said.code != 0 && said.err.contains("the database is damaged"), "{read}: {said:?}");
+        place.run(&["task", read, &spared]).ok();
+    }
+    place.run(&["task", "get", &hit]).ok();
+    server.stop();
+}
+
+#[test]
 fn an_altered_history_is_refused_by_every_read_of_it() {
     let place = Place::new();
     let server = place.server(&[]);

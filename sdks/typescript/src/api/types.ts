@@ -593,9 +593,10 @@ export type OutputView = {
 export type Page = {
   /** What is on it. */
   items: TaskView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -603,9 +604,10 @@ export type Page = {
 export type Page2 = {
   /** What is on it. */
   items: StepView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -613,9 +615,10 @@ export type Page2 = {
 export type Page3 = {
   /** What is on it. */
   items: AttemptView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -623,9 +626,10 @@ export type Page3 = {
 export type Page4 = {
   /** What is on it. */
   items: LogLine[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -633,9 +637,10 @@ export type Page4 = {
 export type Page5 = {
   /** What is on it. */
   items: QueueView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -643,9 +648,10 @@ export type Page5 = {
 export type Page6 = {
   /** What is on it. */
   items: KindView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -653,9 +659,10 @@ export type Page6 = {
 export type Page7 = {
   /** What is on it. */
   items: WorkerView[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
@@ -663,9 +670,10 @@ export type Page7 = {
 export type Page8 = {
   /** What is on it. */
   items: InboxItem[];
-  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. */
+  /** Where the next page begins: pass it as `?cursor=`. Absent on the last page. A page of tasks may have fewer items than
+   * asked for, or none, and not be the last: when 20,000 tasks were looked at for conditions that no index answers. */
   next_cursor?: string | null;
-  /** How many there are in all, counted to 10,000: that many may be more. */
+  /** How many there are in all, counted to 10,000: that many may be more. Absent where too many would have to be looked at. */
   total?: number | null;
 };
 
