@@ -94,8 +94,8 @@ mod tests {
             "a.rs::it_hold: the file has no such test",
             "c.rs::x: there is no such file",
             "a.rs: write it as path::name",
-            "d.ts::it held: the file has no such test",
             "a.rs::gone: the file has no such test",
+            "d.ts::it held: the file has no such test",
             "t4: a row is called",
         ];
         assert_findings(check(&tree), &expected);
