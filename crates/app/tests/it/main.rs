@@ -13,6 +13,8 @@ mod demo;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod folder;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod help;
