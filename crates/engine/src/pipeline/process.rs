@@ -223,11 +223,8 @@ impl Pipeline {
                 let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == *worker);
                 let held = held.map(|(task, held)| (held.tenant, *task, held.token)).collect();
                 lose(batch, tools, held, LostReason::HandedBack)?;
-                // What it gives back, and whatever else waits, is for others: this commit must not give it anything.
-                if let Some(member) = self.dispatcher.members.get_mut(worker) {
-                    member.polls.clear();
-                    member.standing = None;
-                }
+                // What it gives back is for others, and a heartbeat in the same batch does not bring it back.
+                self.dispatcher.members.remove(worker);
                 batch.rows.push(Row::WorkerDelete(*worker));
                 Ok(Outcome::Ready(Answer::Done))
             }

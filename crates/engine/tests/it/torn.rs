@@ -443,7 +443,13 @@ async fn a_worker_that_is_removed_gets_nothing_more() {
     assert_eq!(held.task, task);
     let mut waiting = pin!(h.source.claim(worker, 1, Duration::from_secs(60), 2));
     sent(&mut waiting);
-    h.source.remove(worker).await.unwrap();
+    let mut removed = pin!(h.source.remove(worker));
+    sent(&mut removed);
+    // It may be in the same batch.
+    let heard = h.source.heartbeat(worker, None).await;
+    removed.await.unwrap();
+    assert!(heard.is_err());
+    assert!(h.engine.read(move |store| store.worker(worker)).await.unwrap().is_none());
     h.reaches(task, State::Queued).await;
     assert!(waiting.await.is_ok_and(|given| given.is_empty()) || h.state(task).await == State::Queued);
     let other = h.worker(1).await;
