@@ -107,8 +107,10 @@ impl EngineSource {
     /// # Errors
     /// What the pipeline refuses.
     pub async fn remove(&self, worker: WorkerId) -> Result<(), Refusal> {
+        self.engine.ask(Op::Gone { worker }).await?;
+        // Only now: who asks for a mailbox that is not there is looked for in the database, and made known again.
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
-        self.engine.ask(Op::Gone { worker }).await.map(|_| ())
+        Ok(())
     }
 
     /// Claimed tasks, and earlier ones that the worker still holds, with their past.
