@@ -40,18 +40,9 @@ fn main() -> anyhow::Result<()> {
             "--seconds" => time = Duration::from_secs(args.next().unwrap_or_default().parse()?),
             "--json" => json = args.next(),
             "--postgres" => postgres = args.next(),
-            "--followers" => {
-                let folder = tempfile::tempdir_in(".")?;
-                let (_running, address) = process::server(folder.path(), &[])?;
-                tell(
-                    &mut Vec::new(),
-                    follow::follow(&address, args.next().unwrap_or_default().parse()?, 400)?,
-                );
-                return Ok(());
-            }
             "--scale" => finished = Some(args.next().unwrap_or_default().parse()?),
             other => anyhow::bail!(
-                "{other}: only --seconds N, --json FILE, --postgres URL, --scale TASKS and --followers N are known"
+                "{other}: only --seconds N, --json FILE, --postgres URL and --scale TASKS are known"
             ),
         }
     }

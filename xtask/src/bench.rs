@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-/// Everything after `bench` goes to the bench itself: `--seconds N`, `--json FILE`.
+/// Everything after `bench` goes to the bench itself.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     succeed(&mut cargo(&["build", "--release", "-p", "everloop", "-p", "everloop-benches"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);

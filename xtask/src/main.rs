@@ -38,8 +38,9 @@ The tools of the house.
   cargo xtask lint                rustfmt --check and clippy over everything
   cargo xtask tidy [--bless]      check layers, files, links, rows and error pages
                                   (--bless writes the layering table into ARCHITECTURE.md)
-  cargo xtask bench [--seconds N] [--json FILE]
+  cargo xtask bench [--seconds N] [--json FILE] [--postgres URL]
                                   measure the product beside bare SQLite and a bare Axum handler
+                                  (--scale TASKS: many followers, workers, callers, and so many tasks in a file)
   cargo xtask crash --engine sqlite|postgres
                                   kill the server at random instants and hold it to its promises
                                   (--kills N, --kill-database N, --seed S, --seconds-between MIN..MAX,
