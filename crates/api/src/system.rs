@@ -5,7 +5,7 @@ use everloop_types::id::{TaskId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::state::State;
 use everloop_types::time::Timestamp;
-use everloop_types::worker::{KindOffer, WorkerStatus};
+use everloop_types::worker::{KindDefaults, KindOffer, WorkerStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,9 +38,24 @@ pub struct QueueView {
 pub struct KindView {
     /// Its name.
     pub name: String,
-    /// What it does, in a line; only where this server runs it itself.
+    /// What it does, in a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// What its tasks get where whoever submits them says nothing.
+    #[serde(default, skip_serializing_if = "KindDefaults::is_empty")]
+    #[schemars(with = "Option<schema::KindDefaults>")]
+    pub defaults: KindDefaults,
+    /// Faces that offer it as something of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expose: Vec<String>,
+    /// JSON Schema of its input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub input_schema: Option<Json>,
+    /// JSON Schema of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub output_schema: Option<Json>,
     /// Versions that somebody runs.
     pub versions: Vec<u32>,
     /// Workers that run it and were heard from.

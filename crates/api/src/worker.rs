@@ -11,7 +11,7 @@ use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::task::{PauseReason, TaskSpec};
 use everloop_types::wait::Wait;
-use everloop_types::worker::{KindOffer, WorkerSpec};
+use everloop_types::worker::{KindOffer, Replay, WorkerSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,11 @@ pub struct AssignmentView {
     /// There is more: fetch the journal after this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_after: Option<u64>,
+    /// How to replay it, where the task is not just to go on: `only` runs nothing that is not recorded, `always` replays again
+    /// after each step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Replay>")]
+    pub replay: Option<Replay>,
 }
 
 /// An event of the task's past that a replay needs.

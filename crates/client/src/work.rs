@@ -76,6 +76,7 @@ impl HttpSource {
             spec: view.spec,
             kind_version: view.kind_version,
             journal: items.into_iter().map(entry).collect::<Result<_, _>>()?,
+            replay: view.replay,
         })
     }
 

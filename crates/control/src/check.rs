@@ -1,5 +1,6 @@
 //! What requests are held to, every field, all errors at once.
 
+use crate::schema::Schema;
 use everloop_types::error::{Code, FieldError, Refusal};
 use everloop_types::json::Json;
 use everloop_types::limits;
@@ -10,6 +11,9 @@ use std::collections::BTreeMap;
 
 /// Longest time that a policy may name, in milliseconds: ten years.
 const LONGEST_MS: u64 = 10 * 366 * 24 * 3600 * 1000;
+
+/// Faces that may offer a kind as something of its own.
+const FACES: [&str; 1] = ["mcp"];
 
 /// Gathers what is wrong.
 #[derive(Debug, Default)]
@@ -220,6 +224,30 @@ pub(crate) fn worker(spec: &WorkerSpec) -> Result<(), Refusal> {
         checks.name(&offer.kind, &format!("kinds[{i}].kind"));
         let good = !offer.versions.is_empty() && offer.versions.len() <= 100;
         checks.that(good, &format!("kinds[{i}].versions"), || "must be 1 to 100 versions".to_owned());
+        checks.line(offer.about.as_ref(), &format!("kinds[{i}].about"), limits::TITLE_CHARS);
+        for (schema, field) in
+            [(&offer.input_schema, "input_schema"), (&offer.output_schema, "output_schema")]
+        {
+            if let Some(Err(why)) = schema.as_ref().map(Schema::read) {
+                checks.that(false, &format!("kinds[{i}].{field}"), || why);
+            }
+        }
+        for (n, face) in offer.expose.iter().enumerate() {
+            checks.that(FACES.contains(&face.as_str()), &format!("kinds[{i}].expose[{n}]"), || {
+                format!("must be one of: {}", FACES.join(", "))
+            });
+        }
+        if let Some(queue) = &offer.defaults.queue {
+            checks.name(queue, &format!("kinds[{i}].defaults.queue"));
+        }
+        let mut policy = Checks::default();
+        policy.policy(&offer.defaults.policy);
+        checks.0.extend(
+            policy
+                .0
+                .into_iter()
+                .map(|error| FieldError { field: format!("kinds[{i}].defaults.{}", error.field), ..error }),
+        );
     }
     checks.that(spec.capabilities.len() <= 200, "capabilities", || "must be at most 200".to_owned());
     for (i, capability) in spec.capabilities.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! The handle that every face holds.
 
+use crate::kinds::Offered;
 use everloop_engine::engine::Engine;
 use everloop_engine::source::EngineSource;
 use everloop_journal::digest::TenantSecret;
@@ -43,6 +44,8 @@ pub struct Options {
     pub guarded_kinds: BTreeSet<String>,
     /// Tasks that are looked at for one page of a list whose conditions no index answers.
     pub looked_at: u32,
+    /// Workers elsewhere replay a task again after each of its steps.
+    pub replay_always: bool,
     /// Which engine keeps the data: `sqlite`, `postgres`, `memory`.
     pub store: String,
     /// Version of the program.
@@ -56,6 +59,7 @@ impl Default for Options {
             key_hashes: Vec::new(),
             guarded_kinds: BTreeSet::from(["shell".to_owned()]),
             looked_at: everloop_types::limits::LOOKED_AT_ITEMS,
+            replay_always: false,
             store: "memory".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -82,8 +86,7 @@ struct Inner {
     executors: Registry,
     options: Options,
     secrets: RwLock<HashMap<TenantId, TenantSecret>>,
-    /// Kinds that some worker was seen to offer.
-    pub(crate) seen_kinds: RwLock<BTreeSet<String>>,
+    offered: RwLock<Offered>,
     started_at: Timestamp,
     stopping: AtomicBool,
 }
@@ -101,7 +104,7 @@ impl Control {
             executors: parts.executors,
             options: parts.options,
             secrets: RwLock::default(),
-            seen_kinds: RwLock::default(),
+            offered: RwLock::default(),
             started_at,
             stopping: AtomicBool::new(false),
         }));
@@ -152,8 +155,8 @@ impl Control {
         &self.0.executors
     }
 
-    pub(crate) fn seen_kinds(&self) -> &RwLock<BTreeSet<String>> {
-        &self.0.seen_kinds
+    pub(crate) fn offered(&self) -> &RwLock<Offered> {
+        &self.0.offered
     }
 
     /// What was chosen.

@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod kinds;
 pub mod lists;
 pub mod proof;
+mod schema;
 pub mod status;
 pub mod submit;
 pub mod tasks;

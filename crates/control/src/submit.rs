@@ -65,7 +65,7 @@ impl Control {
         fork: Option<Fork>,
     ) -> Result<Submit, Refusal> {
         check::spec(&new.spec, new.data_subject.as_ref())?;
-        self.check_kind(caller, &new.spec).await?;
+        self.check_kind(caller, &mut new.spec).await?;
         let room = check::input_room(&new.spec)?;
         self.fit(caller.tenant, new.spec.input.as_mut(), room, "input").await?;
         let (keys, request) = self.keys(caller, &new).await?;

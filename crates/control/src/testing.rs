@@ -144,7 +144,7 @@ impl ScriptedWorker {
     pub async fn work(mut self) -> Result<(), SourceError> {
         let spec = WorkerSpec {
             capabilities: Vec::new(),
-            kinds: vec![KindOffer { kind: "mock".to_owned(), versions: vec![1] }],
+            kinds: vec![KindOffer::new("mock")],
             max_concurrent_tasks: 64,
             name: "scripted".to_owned(),
             protocol: 1,

@@ -12,9 +12,10 @@ use everloop_types::lease::LeaseToken;
 use everloop_types::limits;
 use everloop_types::names::is_line;
 use everloop_types::stream::StreamName;
-use everloop_types::worker::WorkerSpec;
+use everloop_types::worker::{Replay, WorkerSpec};
 pub use everloop_worker::source::{Assignment, AttemptEnd, Frame, JournalEntry, Signal, TaskSignal};
 use everloop_worker::source::{SourceError, WorkSource, is_journal};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// What a holder writes.
@@ -51,6 +52,7 @@ impl Control {
     pub async fn work_register(&self, caller: &Caller, spec: WorkerSpec) -> Result<Seen, Refusal> {
         check::worker(&spec)?;
         let id = self.remote().register(spec).await.map_err(refused)?;
+        self.offered().write().unwrap_or_else(PoisonError::into_inner).forget();
         self.worker(caller, id).await
     }
 
@@ -88,7 +90,10 @@ impl Control {
         if !(1..=1_000).contains(&max) {
             return Err(Refusal::field("max", "must be 1 to 1000"));
         }
-        self.remote().claim(worker, max, wait.min(limits::WAIT_MAX), request).await.map_err(refused)
+        let claimed = self.remote().claim(worker, max, wait.min(limits::WAIT_MAX), request).await;
+        let replay = self.options().replay_always.then_some(Replay::Always);
+        let assigned = claimed.map_err(refused)?.into_iter().map(|task| Assignment { replay, ..task });
+        Ok(assigned.collect())
     }
 
     /// A worker holds its tasks for another term; gives those that it has lost.

@@ -170,6 +170,7 @@ fn assignment(
         spec: TaskSpec { input, ..claim.task.spec.clone() },
         kind_version: claim.kind_version,
         journal,
+        replay: None,
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Mock;
 
 impl Executor for Mock {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: "mock".to_owned(), versions: vec![1] }
+        KindOffer::new("mock")
     }
 
     fn about(&self) -> &str {

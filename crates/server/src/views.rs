@@ -183,7 +183,11 @@ pub(crate) fn queue(queue: Queue) -> QueueView {
 pub(crate) fn kind(kind: Kind) -> KindView {
     KindView {
         name: kind.name,
-        about: kind.about,
+        about: kind.offer.about,
+        defaults: kind.offer.defaults,
+        expose: kind.offer.expose,
+        input_schema: kind.offer.input_schema,
+        output_schema: kind.offer.output_schema,
         versions: kind.versions,
         workers: kind.workers,
         embedded: kind.embedded,

@@ -40,6 +40,8 @@ pub const TITLE_CHARS: usize = 500;
 pub const DESCRIPTION_CHARS: usize = 20_000;
 /// Characters of the name of a queue, kind, capability, step or label.
 pub const NAME_CHARS: usize = 64;
+/// Bytes of the JSON Schema of a kind's input or result.
+pub const SCHEMA_BYTES: usize = 64 * 1024;
 /// Characters of the identity of a step: scope, name and occurrence.
 pub const STEP_KEY_CHARS: usize = 500;
 /// Labels of one task.

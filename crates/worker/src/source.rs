@@ -8,7 +8,7 @@ use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::task::{PauseReason, TaskSpec};
 use everloop_types::wait::Wait;
-use everloop_types::worker::WorkerSpec;
+use everloop_types::worker::{Replay, WorkerSpec};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub struct Assignment {
     pub kind_version: Option<u32>,
     /// The recorded history, in order: steps, inputs and what else a replay needs.
     pub journal: Vec<JournalEntry>,
+    /// How to replay it, where the task is not just to go on.
+    pub replay: Option<Replay>,
 }
 
 /// An event of the task's past that a replay needs.

@@ -347,12 +347,45 @@ pub struct TaskSpec {
     pub title: Option<String>,
 }
 
+/// How a worker shall replay what was recorded, where the task is not just to go on.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replay {
+    /// Whatever is not recorded is not run.
+    Only,
+    /// Again after each step.
+    Always,
+}
+
+/// What tasks of a kind get where whoever submits them says nothing, or what is the default anyway.
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+pub struct KindDefaults {
+    /// Limits and rules; each of them for itself.
+    #[schemars(transform = not_null)]
+    pub policy: Option<Policy>,
+    /// The queue.
+    pub queue: Option<String>,
+}
+
 /// A kind that a worker can run.
 #[derive(JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct KindOffer {
+    /// What it does, in one line.
+    pub about: Option<String>,
+    /// What its tasks get where nothing else is said.
+    #[schemars(transform = not_null)]
+    pub defaults: Option<KindDefaults>,
+    /// Faces that offer it as something of its own: `mcp` makes it a tool.
+    #[schemars(default)]
+    pub expose: Vec<String>,
+    /// JSON Schema (2020-12) of its input. An input that is not of it is refused.
+    pub input_schema: Option<serde_json::Value>,
     /// Name of the kind.
     pub kind: String,
+    /// JSON Schema (2020-12) of its result, for those who read it.
+    pub output_schema: Option<serde_json::Value>,
     /// Versions that the worker can run; the last one is what new tasks get.
     pub versions: Vec<u32>,
 }

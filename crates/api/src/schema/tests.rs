@@ -76,7 +76,10 @@ fn the_twins_have_the_members_of_their_originals() {
         "not_before": "2026-01-01T00:00:00Z", "parent": parent, "policy": policy, "queue": "default", "requires": ["gpu"],
         "session": "ses_01h2xcejqtf2nbrexx3vqjhp41", "title": "t"}),
     );
-    let offer = json!({"kind": "mock", "versions": [1]});
+    let defaults = json!({"policy": policy, "queue": "default"});
+    same::<KindDefaults, worker::KindDefaults>(defaults.clone());
+    let offer = json!({"about": "a", "defaults": defaults, "expose": ["mcp"], "input_schema": true, "kind": "mock",
+        "output_schema": {"type": "object"}, "versions": [1]});
     same::<KindOffer, worker::KindOffer>(offer.clone());
     same::<WorkerSpec, worker::WorkerSpec>(
         json!({"capabilities": ["gpu"], "kinds": [offer], "max_concurrent_tasks": 1,

@@ -157,7 +157,7 @@ mod tests {
     fn worker(max: u32, queues: &[&str]) -> WorkerSpec {
         WorkerSpec {
             capabilities: vec!["gpu".to_owned()],
-            kinds: vec![KindOffer { kind: "mock".to_owned(), versions: vec![1, 2] }],
+            kinds: vec![KindOffer { versions: vec![1, 2], ..KindOffer::new("mock") }],
             max_concurrent_tasks: max,
             name: "test".to_owned(),
             protocol: 1,

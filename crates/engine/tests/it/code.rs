@@ -22,7 +22,7 @@ struct Scripted(Box<Code>);
 
 impl Executor for Scripted {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: "mock".to_owned(), versions: vec![1] }
+        KindOffer::new("mock")
     }
     fn about(&self) -> &str {
         ""

@@ -164,7 +164,7 @@ impl Harness {
     pub(crate) async fn worker(&self, max: u32) -> WorkerId {
         let spec = WorkerSpec {
             capabilities: Vec::new(),
-            kinds: vec![KindOffer { kind: "mock".to_owned(), versions: vec![1] }],
+            kinds: vec![KindOffer::new("mock")],
             max_concurrent_tasks: max,
             name: "test".to_owned(),
             protocol: 1,

@@ -88,6 +88,7 @@ impl WorkSource for Slow {
                 spec: mock(),
                 kind_version: Some(1),
                 journal: Vec::new(),
+                replay: None,
             }])
         })
     }
@@ -128,7 +129,7 @@ struct Steps(Instant, Arc<Mutex<Vec<Duration>>>);
 
 impl Executor for Steps {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: "mock".to_owned(), versions: vec![1] }
+        KindOffer::new("mock")
     }
     fn about(&self) -> &str {
         ""

@@ -62,7 +62,7 @@ fn build_client() -> Result<Client, reqwest::Error> {
 
 impl Executor for Http {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: "http".to_owned(), versions: vec![1] }
+        KindOffer::new("http")
     }
 
     fn about(&self) -> &str {

@@ -70,7 +70,7 @@ impl Shell {
 
 impl Executor for Shell {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: "shell".to_owned(), versions: vec![1] }
+        KindOffer::new("shell")
     }
 
     fn about(&self) -> &str {

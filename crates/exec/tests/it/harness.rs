@@ -172,6 +172,7 @@ pub(crate) fn start_unchecked(executor: impl Executor + 'static, spec: TaskSpec,
         spec,
         kind_version: Some(1),
         journal,
+        replay: None,
     };
     let (signals, heard) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(false);

@@ -137,6 +137,7 @@ fn assignment(claimed: Assignment) -> Result<AssignmentView, Fail> {
         journal_after: inline.last().filter(|_| more).map(|last| last.seq),
         journal: inline.iter().map(item).collect::<Result<_, _>>()?,
         spec: claimed.spec,
+        replay: claimed.replay,
     })
 }
 

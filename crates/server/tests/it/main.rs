@@ -15,6 +15,7 @@ mod harness;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod kinds;
 mod lists;
 #[cfg(test)]
 mod proof;

@@ -59,7 +59,7 @@ impl World {
             id: WorkerId(self.id()),
             spec: WorkerSpec {
                 capabilities: vec!["gpu".to_owned()],
-                kinds: vec![KindOffer { kind: "mock".to_owned(), versions: vec![1, 2] }],
+                kinds: vec![KindOffer { versions: vec![1, 2], ..KindOffer::new("mock") }],
                 max_concurrent_tasks: 4,
                 name: "w".to_owned(),
                 protocol: 1,

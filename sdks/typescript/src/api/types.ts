@@ -38,6 +38,9 @@ export type AssignmentView = {
   lease: LeaseToken;
   /** Life of the lease unless it is renewed, in milliseconds. */
   lease_ttl_ms?: number | null;
+  /** How to replay it, where the task is not just to go on: `only` runs nothing that is not recorded, `always` replays again
+   * after each step. */
+  replay?: Replay | null;
   /** What was asked for, with its input. */
   spec: TaskSpec;
   /** The task. */
@@ -515,22 +518,48 @@ export type JournalPage = {
   next_after?: number | null;
 };
 
+/** What tasks of a kind get where whoever submits them says nothing, or what is the default anyway. */
+export type KindDefaults = {
+  /** Limits and rules; each of them for itself. */
+  policy?: Policy;
+  /** The queue. */
+  queue?: string | null;
+};
+
 /** A kind that a worker can run. */
 export type KindOffer = {
+  /** What it does, in one line. */
+  about?: string | null;
+  /** What its tasks get where nothing else is said. */
+  defaults?: KindDefaults;
+  /** Faces that offer it as something of its own: `mcp` makes it a tool. */
+  expose?: string[];
+  /** JSON Schema (2020-12) of its input. An input that is not of it is refused. */
+  input_schema?: unknown;
   /** Name of the kind. */
   kind: string;
+  /** JSON Schema (2020-12) of its result, for those who read it. */
+  output_schema?: unknown;
   /** Versions that the worker can run; the last one is what new tasks get. */
   versions: number[];
 };
 
 /** A kind of task. */
 export type KindView = {
-  /** What it does, in a line; only where this server runs it itself. */
+  /** What it does, in a line. */
   about?: string | null;
+  /** What its tasks get where whoever submits them says nothing. */
+  defaults?: KindDefaults | null;
   /** Whether this server runs it itself. */
   embedded: boolean;
+  /** Faces that offer it as something of its own. */
+  expose?: string[];
+  /** JSON Schema of its input. */
+  input_schema?: unknown;
   /** Its name. */
   name: string;
+  /** JSON Schema of its result. */
+  output_schema?: unknown;
   /** Versions that somebody runs. */
   versions: number[];
   /** Workers that run it and were heard from. */
@@ -878,6 +907,9 @@ export type RenewRequest = {
   /** What it holds. */
   leases: HeldLease[];
 };
+
+/** How a worker shall replay what was recorded, where the task is not just to go on. */
+export type Replay = "only" | "always";
 
 /** Go on. */
 export type ResumeRequest = Record<string, never>;

@@ -57,7 +57,7 @@ pub(crate) struct DemoFiles;
 
 impl Executor for DemoFiles {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: KIND.to_owned(), versions: vec![1] }
+        KindOffer::new(KIND)
     }
 
     fn about(&self) -> &str {

@@ -33,7 +33,7 @@ pub(crate) struct Sim {
 
 impl Executor for Sim {
     fn offer(&self) -> KindOffer {
-        KindOffer { kind: KIND.to_owned(), versions: vec![1] }
+        KindOffer::new(KIND)
     }
 
     fn about(&self) -> &str {
