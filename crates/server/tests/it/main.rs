@@ -16,6 +16,7 @@ mod harness;
 mod http;
 #[cfg(test)]
 mod kinds;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod proof;
