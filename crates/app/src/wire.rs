@@ -53,6 +53,8 @@ pub(crate) struct ServeOptions {
     pub(crate) slots: u32,
     /// Executors beyond those that come with the program.
     pub(crate) extra: Registry,
+    /// Workers elsewhere replay a task again after each of its steps.
+    pub(crate) replay_always: bool,
     /// Whether commands may be run without a sandbox in any mode.
     pub(crate) unsafe_no_sandbox: bool,
     /// Events between two digests of a stream.
@@ -140,6 +142,7 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
         options: everloop_control::Options {
             mode: options.mode,
             key_hashes: vec![everloop_journal::digest::sha256(api_key.trim().as_bytes())],
+            replay_always: options.replay_always,
             store: database.to_owned(),
             ..everloop_control::Options::default()
         },

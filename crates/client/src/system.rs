@@ -130,4 +130,12 @@ impl Client {
     pub async fn blob(&self, id: &str) -> Result<Bytes, ClientError> {
         self.send(Call::get(format!("{BASE}/blobs/{}", segment(id)))).await.map(|(_, bytes)| bytes)
     }
+
+    /// Whatever is at a path of the server, with its query: `/api/v1/blobs/…`.
+    ///
+    /// # Errors
+    /// The server's refusal, or that it can't be reached.
+    pub async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Call::get(path)).await.map(|(_, bytes)| bytes)
+    }
 }

@@ -13,6 +13,7 @@ mod docs;
 mod guard;
 mod metrics;
 mod query;
+pub mod rehearsal;
 mod rest;
 mod route;
 mod routes;

@@ -67,22 +67,24 @@ pub struct JournalEntry {
     pub body: EventBody,
 }
 
+/// Types of the events that belong into the journal that a worker gets.
+pub const JOURNAL: [&str; 11] = [
+    "task.forked",
+    "step.started",
+    "step.completed",
+    "step.failed",
+    "task.waiting",
+    "task.ready",
+    "task.input",
+    "task.input_taken",
+    "approval.requested",
+    "approval.decision",
+    "task.child",
+];
+
 /// Whether an event type belongs into the journal that a worker gets.
 pub fn is_journal(kind: &str) -> bool {
-    matches!(
-        kind,
-        "task.forked"
-            | "step.started"
-            | "step.completed"
-            | "step.failed"
-            | "task.waiting"
-            | "task.ready"
-            | "task.input"
-            | "task.input_taken"
-            | "approval.requested"
-            | "approval.decision"
-            | "task.child"
-    )
+    JOURNAL.contains(&kind)
 }
 
 /// How an attempt ends.

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) fn run(ground: &Ground, dev: &DevArgs) -> Outcome {
     let options = options(ground, Mode::Dev, ground.data_dir())?;
     let extra = if dev.demo { Registry::default().with(Arc::new(DemoFiles)) } else { Registry::default() };
-    serve(ground, &dev.server, &ServeOptions { extra, ..options })
+    serve(ground, &dev.server, &ServeOptions { extra, replay_always: dev.replay_always, ..options })
 }
 
 /// What the settings say about a server.
@@ -31,6 +31,7 @@ pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<
         api_key_file: settings.path("api_key_file"),
         slots: settings.parsed("workers")?,
         extra: Registry::default(),
+        replay_always: false,
         unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
         digest_every: settings.parsed("digest_every")?,
         retention: Retention {

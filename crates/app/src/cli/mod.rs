@@ -14,6 +14,7 @@ mod explain;
 mod ground;
 mod logging;
 mod migrate;
+mod replay;
 mod run;
 mod serve;
 mod show;
@@ -81,6 +82,7 @@ fn dispatch(cli: Cli) -> Outcome {
         | Command::Migrate(_)
         | Command::Backup(_)
         | Command::Bench(_)
+        | Command::Replay(_)
         | Command::Restore(_)
         | Command::Demo(_) => {}
     }
@@ -97,6 +99,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Config(config) => config::run(&ground, &config),
         Command::Migrate(migrate) => migrate::run(&ground, &migrate),
         Command::Bench(bench) => bench::run(&ground, &bench),
+        Command::Replay(replay) => replay::run(&ground, &replay),
         Command::Backup(args) => backup::backup(&ground, &args),
         Command::Restore(args) => backup::restore(&ground, &args),
         Command::Demo(demo) => demo::run(&ground, &demo),

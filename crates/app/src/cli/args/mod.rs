@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Check an export or a receipt, without server and network
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json")]
     Verify(VerifyArgs),
+    /// See whether live tasks would go on under the code at hand
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop replay --check -- python worker.py\n  everloop replay --check --kind digest --json -- node worker.mjs")]
+    Replay(ReplayArgs),
     /// Measure how fast a running server is, seen from here
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop bench\n  everloop bench --seconds 10 --concurrency 1,64 --url http://127.0.0.1:7420")]
     Bench(BenchArgs),
@@ -161,6 +164,9 @@ pub(crate) struct ServerArgs {
 pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+    /// Have workers replay a task again after each of its steps: code that is not the same twice is found out at once
+    #[arg(long)]
+    pub(crate) replay_always: bool,
     /// Run the demo's kind of task
     #[arg(long, hide = true)]
     pub(crate) demo: bool,
@@ -222,6 +228,25 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ReplayArgs {
+    /// Replay dry: nothing that is not recorded is run, and nothing is written
+    #[arg(long, required = true)]
+    pub(crate) check: bool,
+    /// Only tasks of this kind; may be given again
+    #[arg(long, value_name = "KIND", conflicts_with = "task")]
+    pub(crate) kind: Vec<String>,
+    /// This task, whether it lives or not, and no others; may be given again
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Vec<String>,
+    /// How long the worker may say nothing, such as 2m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+    pub(crate) timeout: Duration,
+    /// The command that starts your worker, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
@@ -324,6 +349,7 @@ impl Command {
             Self::Task(_)
             | Self::DeadLetters(_)
             | Self::Bench(_)
+            | Self::Replay(_)
             | Self::Verify(_)
             | Self::Doctor
             | Self::Config(_)
