@@ -3,7 +3,7 @@
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::submit::{NewTask, Submitted};
-use crate::tasks::{lacks, no_task};
+use crate::tasks::{Shown, lacks, no_task};
 use everloop_engine::pipeline::op::Fork;
 use everloop_journal::hex;
 use everloop_store::rows::TaskRow;
@@ -90,7 +90,24 @@ impl Control {
         // It does the same work again: under the same key, and its steps show the outside the same ones.
         let keys_of = row.task.forked_from.as_ref().and_then(|from| from.keys_of).unwrap_or(id);
         let plan = ForkPlan { key: plan.key.or_else(|| row.task.spec.key.clone()), ..plan };
-        self.fork_at(caller, &row, events, upto, plan, Some(keys_of)).await
+        let key = plan.key.clone();
+        let redriven = self.fork_at(caller, &row, events, upto, plan, Some(keys_of)).await;
+        match (redriven, key) {
+            (Err(refusal), Some(key)) if refusal.code == Code::IdempotencyConflict => {
+                let task = self.redriven(caller, id, &key).await?;
+                task.map(|task| Submitted { task, created: false }).ok_or(refusal)
+            }
+            (redriven, _) => redriven,
+        }
+    }
+
+    /// The task that has a key now, where it came about by redriving this one.
+    async fn redriven(&self, caller: &Caller, source: TaskId, key: &str) -> Result<Option<Shown>, Refusal> {
+        let task = self.resolve(caller.tenant, &format!("key:{key}")).await?;
+        let shown = self.get(caller, task).await?;
+        let from = shown.task().forked_from.as_ref();
+        let is_it = from.is_some_and(|from| from.task == source && from.keys_of.is_some());
+        Ok(is_it.then_some(shown))
     }
 
     async fn fork_at(

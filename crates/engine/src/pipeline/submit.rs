@@ -65,6 +65,12 @@ impl Pipeline {
             }
             None => Row::KeyNew(key.clone()),
         };
+        // A redrive does the work that the key was given for: whoever asks for that again means it.
+        let is_redrive = submit.fork.as_ref().is_some_and(|fork| fork.from.keys_of.is_some());
+        let request_of = |hash| match batch.keys.get(hash) {
+            Some(taken) if is_redrive => taken.request,
+            Some(_) | None => submit.request,
+        };
         let keys: Vec<_> = submit
             .keys
             .iter()
@@ -72,7 +78,7 @@ impl Pipeline {
                 hash: *hash,
                 tenant: submit.tenant,
                 task: submit.id,
-                request: submit.request,
+                request: request_of(hash),
                 deleted_at: None,
             })
             .collect();

@@ -178,11 +178,16 @@ async fn redriven_tasks_do_the_same_work_again(server: &Server) {
     let second = server.call("POST", &redrive(&first["id"]), &[], b"").await.expect(201);
     assert_eq!((&second["key"], &second["forked_from"]["keys_of"]), (&json!("work"), &first["id"]));
     assert_eq!(server.call("POST", &redrive(&first["id"]), &[], b"").await.expect(200)["id"], second["id"]);
+    // Whoever asks for the work under its key is given the task that does it now.
+    assert_eq!(server.post("/api/v1/tasks", &body).await.expect(200)["id"], second["id"]);
+    let other = json!({"kind": "mock", "key": "work"});
+    server.post("/api/v1/tasks", &other).await.problem(409, "idempotency_conflict");
     server.until(second["id"].as_str().unwrap(), "failed").await;
     let third = server.call("POST", &redrive(&second["id"]), &[], b"").await.expect(201);
     assert_eq!(third["forked_from"]["keys_of"], first["id"]);
     assert_eq!(server.get("/api/v1/tasks/key:work").await.expect(200)["id"], third["id"]);
     server.call("POST", &redrive(&first["id"]), &[], b"").await.problem(409, "idempotency_conflict");
+    assert_eq!(server.post("/api/v1/tasks", &body).await.expect(200)["id"], third["id"]);
     let mine = json!({"key": "work"});
     let path = |id: &serde_json::Value| format!("/api/v1/tasks/{}/fork", id.as_str().unwrap());
     server.post(&path(&first["id"]), &mine).await.problem(409, "idempotency_conflict");
