@@ -20,6 +20,7 @@ use everloop_types::event::SYSTEM;
 use everloop_types::limits;
 use everloop_types::stream::StreamName;
 use everloop_types::time::{Clock, Timestamp};
+use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use std::time::Duration;
 pub const EVERY: Duration = Duration::from_secs(3600);
 /// Tasks that are looked at in one piece.
 const PAGE: usize = 32;
+/// Tasks of a page that something is done with at the same time.
+const AT_ONCE: usize = 8;
 /// Events that go, or lose their payload, in one commit: few, so that others hardly notice.
 const EVENTS: u64 = 512;
 /// The events whose payloads are folded.
@@ -120,11 +123,11 @@ impl Housekeeper {
                 goes_on(Chore::Delete, self.delete(before, upto).await?, Chore::Trim)
             }
             Chore::Trim => {
-                let upto = self.resume(TRIM, before(self.retention.events), upto).await?;
+                let upto = self.resume(Chore::Trim, before(self.retention.events), upto).await?;
                 goes_on(Chore::Trim, upto, Chore::Fold)
             }
             Chore::Fold => {
-                let upto = self.resume(FOLD, before(self.retention.logs), upto).await?;
+                let upto = self.resume(Chore::Fold, before(self.retention.logs), upto).await?;
                 goes_on(Chore::Fold, upto, Chore::Blobs)
             }
             Chore::Blobs => {
@@ -173,37 +176,57 @@ impl Housekeeper {
     /// Drops a page of tasks; gives where the next page begins. Whatever can't go yet is looked at in the next round.
     async fn delete(&self, before: Timestamp, upto: Option<End>) -> Result<Option<End>, StoreError> {
         let page = self.reads.read(move |store| store.finished(upto, before, PAGE)).await?;
-        for row in &page {
-            // Not all at once: a long stream would hold up everybody else's writes.
-            while row.head.seq > EVENTS && self.trim(row).await? {}
-            let (tenant, task) = (row.task.tenant, row.task.id);
-            let delete = Op::Delete { tenant, task, actor: SYSTEM.to_owned(), reason: "retention" };
-            if let Err(refusal) = self.pipeline.ask(delete).await {
-                told(row, &refusal, "dropped")?;
-            }
-        }
+        self.each(&page, Chore::Delete).await?;
         Ok(last(&page))
+    }
+
+    /// Does a chore with each task of a page, with some of them at once: they share commits.
+    async fn each(&self, page: &[TaskRow], chore: Chore) -> Result<(), StoreError> {
+        for some in page.chunks(AT_ONCE) {
+            let acts: Vec<_> = some.iter().map(|row| self.one(row, chore)).collect();
+            try_join_all(acts).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&self, row: &TaskRow, chore: Chore) -> Result<(), StoreError> {
+        match chore {
+            Chore::Delete => self.drop_task(row).await,
+            Chore::Trim => {
+                while self.trim(row).await? {}
+                Ok(())
+            }
+            Chore::Fold => self.fold(row).await,
+            Chore::Blobs | Chore::Keys => Ok(()),
+        }
+    }
+
+    async fn drop_task(&self, row: &TaskRow) -> Result<(), StoreError> {
+        // Not all at once: a long stream would hold up everybody else's writes.
+        while row.head.seq > EVENTS && self.trim(row).await? {}
+        let (tenant, task) = (row.task.tenant, row.task.id);
+        let delete = Op::Delete { tenant, task, actor: SYSTEM.to_owned(), reason: "retention" };
+        match self.pipeline.ask(delete).await {
+            Ok(_) => Ok(()),
+            Err(refusal) => told(row, &refusal, "dropped"),
+        }
     }
 
     /// Goes on with a chore where its last round has ended, and notes how far it comes.
     async fn resume(
         &self,
-        name: &'static str,
+        chore: Chore,
         before: Option<Timestamp>,
         upto: Option<End>,
     ) -> Result<Option<End>, StoreError> {
         let Some(before) = before else { return Ok(None) };
+        let name = if chore == Chore::Trim { TRIM } else { FOLD };
         let upto = match upto {
             Some(upto) => Some(upto),
             None => self.reads.read(move |store| store.job(name)).await?.and_then(|job| job.upto),
         };
         let page = self.reads.read(move |store| store.finished(upto, before, PAGE)).await?;
-        for row in &page {
-            match name {
-                TRIM => while self.trim(row).await? {},
-                _ => self.fold(row).await?,
-            }
-        }
+        self.each(&page, chore).await?;
         let Some(upto) = page.last().and_then(end_of) else { return Ok(None) };
         let job = JobRow { name: name.to_owned(), ran_at: self.clock.now(), upto: Some(upto) };
         self.write(Op::Rows(vec![Row::JobPut(job)])).await?;

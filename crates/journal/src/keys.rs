@@ -262,7 +262,7 @@ mod tests {
         );
         assert!(key.public().verifies(message, &signature) && !key.public().verifies(b"", &signature));
         assert_eq!(SigningKey::from_text(&key.to_text()).unwrap().public(), key.public());
-        assert!(!format!("{key:?}").contains(D));
+        assert_eq!(format!("{key:?}"), format!("SigningKey({KID}, …)"));
     }
 
     #[test]
@@ -270,6 +270,7 @@ mod tests {
         let key = SigningKey::from_seed(&[7; 32]).public().clone();
         let set = Jwks::new(vec![key.clone()]);
         assert_eq!(Jwks::from_json(&set.to_json()).unwrap(), set);
+        assert_eq!(set.keys(), [key.clone()]);
         assert_eq!(Jwks::from_json(&key.to_jwk()).unwrap(), set);
         let mixed = format!(r#"{{"keys":[{{"kty":"RSA","n":"AQAB","e":"AQAB"}},{}]}}"#, key.to_jwk());
         assert_eq!(Jwks::from_json(&mixed).unwrap().find(key.kid()), Some(&key));
@@ -282,6 +283,8 @@ mod tests {
         for (text, words) in [
             (String::new(), "not a JSON Web Key"),
             (r#"{"kty":"RSA"}"#.to_owned(), "not an Ed25519 key"),
+            (format!(r#"{{"kty":"EC","crv":"Ed25519","x":"{X}"}}"#), "not an Ed25519 key"),
+            (format!(r#"{{"kty":"OKP","crv":"X25519","x":"{X}"}}"#), "not an Ed25519 key"),
             (jwk(""), "member x"),
             (jwk(&format!(r#","x":"{X}=""#)), "member x"),
             (jwk(&format!(r#","x":"{weak}""#)), "not a usable"),
@@ -293,6 +296,7 @@ mod tests {
             let error = SigningKey::from_text(&text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
+        assert!(matches!(Jwks::from_json(r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#), Err(KeyError::Kind)));
         assert!(matches!(
             Jwks::from_json(&SigningKey::from_seed(&[7; 32]).to_text()),
             Err(KeyError::Private)

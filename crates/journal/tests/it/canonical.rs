@@ -91,6 +91,8 @@ fn integers_of_64_bits_keep_their_digits() {
 fn what_has_no_canonical_form_is_refused_with_its_place() {
     let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
     let deep_path = format!("${}", "[0]".repeat(64));
+    let deep_objects = "{\"a\":".repeat(65);
+    let deep_objects_path = format!("${}", ".a".repeat(64));
     let long = format!("{{\"{}\":?}}", "n".repeat(99));
     let long_path = format!("$[\"{}…\"]", "n".repeat(64));
     let cases: Vec<(&[u8], &str, Reason, usize)> = vec![
@@ -108,7 +110,10 @@ fn what_has_no_canonical_form_is_refused_with_its_place() {
         (b"\"\xff\"", "$", Reason::InvalidUtf8, 1),
         (b"1 2", "$", Reason::TrailingText, 2),
         (b"\xef\xbb\xbf1", "$", Reason::Syntax("a value was expected"), 0),
+        (b"{\"1a\":1e999}", "$[\"1a\"]", Reason::Overflow, 6),
+        (b"{\"_a\":1e999}", "$._a", Reason::Overflow, 6),
         (deep.as_bytes(), &deep_path, Reason::TooDeep, 64),
+        (deep_objects.as_bytes(), &deep_objects_path, Reason::TooDeep, 320),
         (long.as_bytes(), &long_path, Reason::Syntax("a value was expected"), 103),
         (b"{\"a\"", "$", Reason::UnexpectedEnd, 4),
         (b"{\"a\":", "$.a", Reason::UnexpectedEnd, 5),

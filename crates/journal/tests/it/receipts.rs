@@ -9,6 +9,7 @@ use everloop_journal::keys::{Jwks, SigningKey};
 use everloop_journal::receipt::{
     Claims, ReceiptError, anchor_of, assemble, claims_of, read, sign, sign_detached_signature, verify,
 };
+use everloop_types::event::Event;
 use everloop_types::receipt::{AnchorClaims, ReceiptClaims};
 use everloop_types::state::State;
 
@@ -30,6 +31,36 @@ fn a_receipt_claims_what_the_terminal_event_says() {
         (Some(events[5].hash), Some(events[5].data_hash))
     );
     assert_eq!(claims_of(&events[4], "mock"), None);
+    for (kind, state) in [("task.failed", State::Failed), ("task.cancelled", State::Cancelled)] {
+        let end = Event { kind: kind.into(), ..events[5].clone() };
+        assert_eq!(claims_of(&end, "mock").map(|claims| claims.state), Some(state));
+    }
+}
+
+#[test]
+fn claims_that_can_not_be_true_are_flawed_whoever_signed_them() {
+    let (good, anchor) = (claims(), anchor_of(&events()[2]));
+    assert_eq!((good.flaw(), anchor.flaw()), (None, None));
+    let one = ReceiptClaims { last_seq: 1, ..good.clone() };
+    assert_eq!(one.flaw(), None, "a task may end with its first event");
+    for (claims, flaw) in [
+        (ReceiptClaims { v: 2, ..good.clone() }, "v is not 1"),
+        (ReceiptClaims { chain_root: "a".to_owned(), ..good.clone() }, "chain_root"),
+        (ReceiptClaims { result_hash: "a".to_owned(), ..good.clone() }, "result_hash"),
+        (ReceiptClaims { first_seq: 2, ..good.clone() }, "first_seq"),
+        (ReceiptClaims { last_seq: 0, ..good.clone() }, "last_seq"),
+        (ReceiptClaims { state: State::Running, ..good.clone() }, "state"),
+    ] {
+        assert!(claims.flaw().is_some_and(|said| said.starts_with(flaw)), "{flaw}");
+    }
+    for (claims, flaw) in [
+        (AnchorClaims { v: 2, ..anchor.clone() }, "v is not 1"),
+        (AnchorClaims { hash: "a".to_owned(), ..anchor.clone() }, "hash"),
+        (AnchorClaims { seq: 0, ..anchor.clone() }, "seq"),
+        (AnchorClaims { stream: "no stream".to_owned(), ..anchor.clone() }, "stream"),
+    ] {
+        assert!(claims.flaw().is_some_and(|said| said.starts_with(flaw)), "{flaw}");
+    }
 }
 
 #[test]
