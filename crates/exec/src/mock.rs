@@ -8,6 +8,7 @@ use everloop_types::worker::KindOffer;
 use everloop_worker::context::Context;
 use everloop_worker::executor::{Executor, Stop};
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -17,19 +18,20 @@ const MAX_STEP_MS: u64 = 3_600_000;
 const MAX_EVENTS: u32 = 10_000;
 
 /// The script: every part may be left out.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
     /// Steps, in order.
     pub steps: Vec<MockStep>,
     /// What the task ends with.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub result: Option<Json>,
     /// After the steps, the task waits for an input of this name.
     pub wait_for_input: Option<String>,
 }
 
 /// One step of a script.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MockStep {
     /// Its name; `step` when not given.
@@ -39,10 +41,12 @@ pub struct MockStep {
     /// How many `custom.mock` events it writes.
     pub events: u32,
     /// What it gives.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub result: Option<Json>,
     /// In how many tries of the task it fails first.
     pub fail_attempts: u32,
     /// The class of that failure; `transient` when not given.
+    #[schemars(with = "Option<String>")]
     pub error_class: Option<Class>,
 }
 
@@ -52,7 +56,8 @@ pub struct Mock;
 
 impl Executor for Mock {
     fn offer(&self) -> KindOffer {
-        KindOffer::new("mock")
+        // A task without an input has an empty script.
+        crate::offer::<Option<Script>>("mock")
     }
 
     fn about(&self) -> &str {

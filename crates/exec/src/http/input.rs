@@ -8,6 +8,7 @@ use everloop_types::task::TaskSpec;
 use everloop_worker::executor::Stop;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,21 +43,29 @@ const NOT_YOURS: [&str; 11] = [
     "upgrade",
 ];
 
-/// The input as it is written.
-#[derive(Deserialize)]
+/// One HTTP request.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Input {
+pub(super) struct Input {
+    /// Where it goes: http or https, to a host that policy.profile.hosts names.
     url: String,
+    /// GET when not given.
     #[serde(default)]
     method: Option<String>,
+    /// Headers beyond those of the connection.
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// A body, sent as JSON.
     #[serde(default)]
+    #[schemars(with = "Option<serde_json::Value>")]
     body: Option<Json>,
+    /// A body, sent as it is.
     #[serde(default)]
     body_text: Option<String>,
+    /// How long the answer may take, in milliseconds.
     #[serde(default)]
     timeout_ms: Option<u64>,
+    /// Statuses that are a success; any below 400 when not given.
     #[serde(default)]
     expect: Option<Vec<u16>>,
 }

@@ -62,7 +62,7 @@ fn build_client() -> Result<Client, reqwest::Error> {
 
 impl Executor for Http {
     fn offer(&self) -> KindOffer {
-        KindOffer::new("http")
+        crate::offer::<input::Input>("http")
     }
 
     fn about(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use crate::Wrong;
 use everloop_types::task::TaskSpec;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,20 +20,26 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("TERM", "dumb"),
 ];
 
-/// The input as it is written.
-#[derive(Deserialize)]
+/// One command: a program and its arguments, or a script.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Input {
+pub(super) struct Input {
+    /// The program and its arguments.
     #[serde(default)]
     argv: Option<Vec<String>>,
+    /// Text for a shell, in place of argv.
     #[serde(default)]
     script: Option<String>,
+    /// The shell that reads the script; /bin/sh when not given.
     #[serde(default)]
     shell: Option<String>,
+    /// The folder that it runs in; one of its own when not given.
     #[serde(default)]
     cwd: Option<PathBuf>,
+    /// Variables of its environment.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// What it reads from standard input.
     #[serde(default)]
     stdin: Option<String>,
 }

@@ -70,7 +70,7 @@ impl Shell {
 
 impl Executor for Shell {
     fn offer(&self) -> KindOffer {
-        KindOffer::new("shell")
+        crate::offer::<input::Input>("shell")
     }
 
     fn about(&self) -> &str {
