@@ -195,16 +195,16 @@ def mismatch(kit):
     """Code that has changed under its task stands still, with both sides shown, and records nothing."""
     whole = kit.run("kit.mismatch", {"arg": 1})
     past = [event for event in whole.events if event["type"] == "step.completed"]
-    body = kit.run("kit.mismatch", {"arg": 2}, past).is_suspended()
-    paused = body.get("paused") or {}
+    attempt = kit.run("kit.mismatch", {"arg": 2}, past)
+    paused, body = attempt.paused(), attempt.body
     expect(paused.get("reason") == "nondeterminism", f"it is suspended for {body}")
     details = paused.get("details") or {}
     expect({"code", "recorded", "step"} <= details.keys(), f"both sides are not shown: {details}")
     expect(not [event for event in body.get("events", []) if event["type"].startswith("step.")], "it recorded a step")
     whole = kit.run("kit.steps", {"n": 4})
     past = [event for event in whole.events if event["type"] == "step.completed"]
-    body = kit.run("kit.steps", {"n": 2}, past).is_suspended()
-    expect((body.get("paused") or {}).get("reason") == "nondeterminism", f"recorded steps were not reached: {body}")
+    attempt = kit.run("kit.steps", {"n": 2}, past)
+    expect(attempt.paused().get("reason") == "nondeterminism", f"recorded steps were not reached: {attempt.body}")
 
 
 @case("full")
@@ -331,8 +331,7 @@ def pauses(kit):
     kit.until("a step", lambda: len(attempt.of("step.completed")) >= 1)
     kit.tell(attempt, "pause")
     attempt.wait()
-    paused = attempt.is_suspended().get("paused") or {}
-    expect(paused.get("reason") == "requested", f"it is suspended for {attempt.body}")
+    expect(attempt.paused().get("reason") == "requested", f"it is suspended for {attempt.body}")
     keys = [data["step"] for data in attempt.of("step.completed")]
     expect(keys == [f"s#{n}" for n in range(1, len(keys) + 1)], "a step is missing")
 

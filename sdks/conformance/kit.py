@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 
+import replays  # noqa: F401 its cases are among CASES then
 from cases import CASES, old_server
 from server import Broken, Kit, expect
 

@@ -84,6 +84,10 @@ class Attempt:
         expect(self.over == "suspend", f"it ended with {self.over}: {self.body}")
         return self.body
 
+    def paused(self):
+        """Why the task stands still."""
+        return self.is_suspended().get("paused") or {}
+
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -131,7 +135,7 @@ class Kit:
         """Gives a task to the worker and waits for the end of the attempt."""
         return self.begin(kind, value, journal, **more).wait()
 
-    def begin(self, kind, value, journal=(), task=None, number=1, policy=None):
+    def begin(self, kind, value, journal=(), task=None, number=1, policy=None, replay=None):
         task = task or self.new_id("task")
         journal = [{"seq": seq, "type": event["type"], "data": event["data"]} for seq, event in enumerate(journal, 2)]
         attempt = Attempt(task, number, f"0.{number}.{int.from_bytes(os.urandom(8), 'big'):016x}")
@@ -144,6 +148,8 @@ class Kit:
             "task": task, "tenant": TENANT, "lease": attempt.lease, "lease_ttl_ms": self.ttl_ms, "attempt": number,
             "tries": 0, "kind_version": 1, "spec": spec, "journal": journal, "of_a_later_version": [1],
         }
+        if replay:
+            given["replay"] = replay
         with self.lock:
             self.attempts[task, number] = attempt
             if self.page is not None and len(journal) > self.page:

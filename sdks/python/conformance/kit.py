@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from typing import Any
@@ -177,6 +178,14 @@ def continues(input: dict[str, Any]) -> str:
     if input["n"] > 0:
         everloop.continue_as(continues, {"n": input["n"] - 1})
     return "end"
+
+
+_begun = itertools.count(1)
+
+
+@task(name="kit.impure")
+def impure(input: Any) -> None:
+    step("i", lambda begun: begun, next(_begun))
 
 
 if __name__ == "__main__":

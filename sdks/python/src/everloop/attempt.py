@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime
 import json
 import logging
@@ -23,7 +24,7 @@ from .errors import (
     Transient,
     Validation,
 )
-from .journal import Journal
+from .journal import Journal, is_journal
 
 if TYPE_CHECKING:
     from .branch import Branch
@@ -46,6 +47,10 @@ GATHER = 0.005
 RUN, PAUSE, CANCEL, TIMEOUT, HAND_BACK, LOST = "run", "pause", "cancel", "timeout", "hand_back", "lost"
 #: Who was told one of these does not go on again.
 STOPS = frozenset((CANCEL, TIMEOUT, LOST))
+#: What the capability is called that a worker offers who knows what follows.
+REPLAY = "replay"
+#: How an attempt replays, where it isn't as usual: without anything new, or again after every step.
+ONLY, ALWAYS = "only", "always"
 
 
 def now_text() -> str:
@@ -86,7 +91,11 @@ class Attempt:
         self.renewed = since
         #: Held for the journal and everything below that several branches change.
         self.lock = threading.RLock()
-        self.journal = Journal(self.core.journal_of(assignment))
+        self.replay: str | None = assignment.get("replay")
+        self._items = self.core.journal_of(assignment)
+        #: Whether something was recorded since the code was begun, and may be replayed.
+        self.has_news = False
+        self.journal = Journal(self._items)
         self.occurrences: dict[tuple[str, str], int] = {}
         self.control = RUN
         self.control_changed = threading.Condition(self.lock)
@@ -107,6 +116,20 @@ class Attempt:
         self._failed: BaseException | None = None
         self.due = 0.0
         self.progress_at = 0.0
+
+    def begin(self, root: Branch) -> None:
+        """Lets the code begin in this branch, at its top and over everything that was recorded so far."""
+        with self.lock:
+            if self.root is not None:
+                # Whoever is left of the run before is not needed any more.
+                self.root.is_own_abandoned = True
+            self.root = root
+            self.control_changed.notify_all()
+            self.occurrences = {}
+            self.has_news = False
+            # The code may change what it is given: the next run is given what was recorded.
+            items = copy.deepcopy(self._items) if self.replay == ALWAYS else self._items
+            self.journal = Journal(items)
 
     # --- what it was told -------------------------------------------------------------------------------------------------
 
@@ -163,9 +186,14 @@ class Attempt:
     # --- what it writes ---------------------------------------------------------------------------------------------------
 
     def push(self, kind: str, data: dict[str, Any]) -> None:
-        """Adds an event. It is durable once a flush has returned."""
+        """Adds an event. It is durable once a flush has returned. A dry run says nothing."""
+        if self.replay == ONLY:
+            return
         written = dumps({"type": kind, "data": data})
         with self.lock:
+            if self.replay == ALWAYS and is_journal(kind):
+                self._items.append(json.loads(written))
+                self.has_news = True
             self._pending.append(written)
             self._pushed += 1
             if self.due == 0.0:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .attempt import STOPS, Attempt
+from .attempt import ALWAYS, ONLY, STOPS, Attempt
 from .canonical import step_idempotency_key
-from .errors import EverloopError, Stop, Validation
+from .errors import EverloopError, Replayed, Stop, Validation
 
 T = TypeVar("T")
 
@@ -67,6 +67,19 @@ class Branch:
         if self.stopped is None:
             self.stopped = stop
         return self.stopped
+
+    def is_new(self, key: str) -> None:
+        """The journal does not say how this goes on: a dry run stands here."""
+        if self.attempt.replay == ONLY:
+            raise self.stop(Replayed(key))
+
+    def is_recorded(self, key: str) -> None:
+        """An outcome was added just now: who is replayed after each stands here, until everything that stands is run again.
+
+        A race goes on, for whoever stands can't win it; and so does a clean-up, whose time is short.
+        """
+        if self.attempt.replay == ALWAYS and not self.in_race and not self.cleans_up:
+            raise self.stop(Replayed(key))
 
     def settle(self, *, as_outcomes: bool = True) -> None:
         """Records the failures that were held: as outcomes, or as what is tried again."""

@@ -117,6 +117,15 @@ class Suspended(Stop):
         self.wait = wait
 
 
+class Replayed(Suspended):
+    """The branch stands where its replay ends. Its leaf in the tree of waits is never sent."""
+
+    LEAF: ClassVar[str] = "replayed"
+
+    def __init__(self, key: str) -> None:
+        super().__init__({self.LEAF: {"id": key}})
+
+
 class Paused(Stop):
     """The task stands still: it was asked to, or the code does not follow the journal."""
 

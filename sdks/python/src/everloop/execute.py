@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .attempt import CANCEL, LOST, RUN, STOPS, TIMEOUT, Attempt
+from .attempt import ALWAYS, CANCEL, LOST, RUN, STOPS, TIMEOUT, Attempt
 from .branch import Branch, entered
 from .codec import NotJson, plain
 from .errors import (
@@ -18,12 +19,13 @@ from .errors import (
     HandedBack,
     LeaseLost,
     Paused,
+    Replayed,
     Suspended,
     TookTooLong,
     Validation,
     to_wire,
 )
-from .journal import mismatch
+from .journal import leaves, mismatch
 from .journaled import resolve
 from .task import Task
 
@@ -49,6 +51,9 @@ def _call_of(attempt: Attempt, task: Task[..., Any] | None) -> tuple[Task[..., A
             f"this worker does not run kind {kind!r} in version {attempt.kind_version}", code="unknown_kind"
         )
     value = attempt.core.ask(attempt, lambda: resolve(attempt, attempt.spec.get("input")))
+    if attempt.replay == ALWAYS:
+        # The code may change what it is given: the next run is given what was sent.
+        value = copy.deepcopy(value)
     try:
         args, kwargs = task.arguments.call(value)
     except Validation:
@@ -60,29 +65,30 @@ def _call_of(attempt: Attempt, task: Task[..., Any] | None) -> tuple[Task[..., A
 
 def execute(attempt: Attempt, task: Task[..., Any] | None, ended: Callable[[], None]) -> None:
     """Runs an attempt of a function that is not async."""
-    branch = Branch(attempt, "", None, is_async=False)
-    attempt.root = branch
-    result: Any = None
-    raised: BaseException | None = None
+
+    def run(branch: Branch) -> tuple[Any, BaseException | None]:
+        try:
+            found, args, kwargs = _call_of(attempt, task)
+            with entered(branch):
+                return found.function(*args, **kwargs), None
+        except BaseException as error:
+            return None, error
+
     try:
-        found, args, kwargs = _call_of(attempt, task)
-        with entered(branch):
-            result = found.function(*args, **kwargs)
-    except BaseException as error:
-        raised = error
-    try:
-        _end(attempt, branch, result, raised)
+        while True:
+            branch = Branch(attempt, "", None, is_async=False)
+            attempt.begin(branch)
+            if _end(attempt, branch, *run(branch)):
+                return
     finally:
         ended()
 
 
 async def execute_async(attempt: Attempt, task: Task[..., Any], ended: Callable[[], None]) -> None:
     """The same for an async function."""
-    branch = Branch(attempt, "", None, is_async=True)
-    attempt.root = branch
     loop = asyncio.get_running_loop()
 
-    async def work() -> Any:
+    async def work(branch: Branch) -> Any:
         found, args, kwargs = await loop.run_in_executor(attempt.core.executor, _call_of, attempt, task)
         with attempt.lock:
             attempt.main = asyncio.current_task()
@@ -93,37 +99,49 @@ async def execute_async(attempt: Attempt, task: Task[..., Any], ended: Callable[
         with entered(branch):
             return await found.function(*args, **kwargs)
 
-    result: Any = None
-    raised: BaseException | None = None
-    main = asyncio.ensure_future(work())
+    async def run(branch: Branch) -> tuple[Any, BaseException | None]:
+        main = asyncio.ensure_future(work(branch))
+        try:
+            await asyncio.wait([main])
+            return main.result(), None
+        except BaseException as error:
+            return None, error
+
     try:
-        await asyncio.wait([main])
-        result = main.result()
-    except BaseException as error:
-        raised = error
-    try:
-        await loop.run_in_executor(attempt.core.executor, _end, attempt, branch, result, raised)
+        while True:
+            branch = Branch(attempt, "", None, is_async=True)
+            attempt.begin(branch)
+            result, raised = await run(branch)
+            if await loop.run_in_executor(attempt.core.executor, _end, attempt, branch, result, raised):
+                return
     finally:
         ended()
 
 
-def _end(attempt: Attempt, branch: Branch, result: Any, raised: BaseException | None) -> None:
+def _end(attempt: Attempt, branch: Branch, result: Any, raised: BaseException | None) -> bool:
+    """Ends the attempt; or does not, where its code is to be run again first."""
     try:
-        act, end = _ending(attempt, branch, result, raised)
+        ending = _ending(attempt, branch, result, raised)
     except LeaseLost:
         attempt.is_over = True
-        return
-    attempt.end(act, end)
+        return True
+    if ending is None:
+        return False
+    attempt.end(*ending)
+    return True
 
 
-def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException | None) -> End:
+def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException | None) -> End | None:
     if attempt.control == LOST:
         raise LeaseLost()
     if branch.stopped is not None:
         # Whoever caught what can't be caught has not made it undone.
         raised = branch.stopped
-    if raised is None:
+    if raised is None or isinstance(raised, (Suspended, ContinuedAs)):
         branch.settle()
+        if attempt.has_news:
+            return None
+    if raised is None:
         left = attempt.journal.unreached()
         if left is None:
             try:
@@ -138,15 +156,13 @@ def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException
     if isinstance(raised, LeaseLost):
         raise raised
     if isinstance(raised, Suspended):
-        branch.settle()
-        return "suspend", {"for": raised.wait}
+        return "suspend", _waits(attempt, raised.wait)
     if isinstance(raised, Paused):
         if raised.reason.get("reason") == "requested" and attempt.control == RUN:
             # Resumed before it stood still: another attempt goes on at once.
             return "release", {}
         return "suspend", {"paused": raised.reason}
     if isinstance(raised, ContinuedAs):
-        branch.settle()
         return "finish", {"continue_as": raised.value}
     if isinstance(raised, HandedBack):
         return "release", {}
@@ -157,6 +173,15 @@ def _ending(attempt: Attempt, branch: Branch, result: Any, raised: BaseException
         gone = {"class": "cancelled", "code": "cancelled", "message": "the function gave up by itself"}
         return "fail", {"error": gone}
     return "fail", {"error": _failure(attempt, branch, raised)}
+
+
+def _waits(attempt: Attempt, wait: dict[str, Any]) -> dict[str, Any]:
+    """What the task waits for; or where a dry run has come to, in whichever branch."""
+    found = leaves(wait)
+    if not any(name == Replayed.LEAF for name, _ in found):
+        return {"for": wait}
+    details = {"ahead": attempt.journal.count_unreached(), "at": sorted(leaf["id"] for _, leaf in found)}
+    return {"paused": {"by": "", "details": details, "reason": "replayed"}}
 
 
 def _failure(attempt: Attempt, branch: Branch, raised: BaseException) -> dict[str, Any]:

@@ -175,6 +175,10 @@ class Journal:
         """A step with an outcome that the code never came to."""
         return next((key for key in self.order if key not in self.reached), None)
 
+    def count_unreached(self) -> int:
+        """How many steps with an outcome the code has not come to."""
+        return sum(key not in self.reached for key in self.order)
+
     def passed_over(self, scope: str) -> str | None:
         """The step recorded next in this very scope that the code has not reached."""
         if not self.has_ahead(scope):
@@ -205,6 +209,11 @@ class Journal:
             {"version": found},
             {"max": highest, "min": lowest},
         )
+
+
+def is_journal(kind: str) -> bool:
+    """Whether an event of a worker is one that a replay looks at."""
+    return kind.startswith("step.") or kind in ("task.input_taken", "approval.requested")
 
 
 def leaves(wait: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

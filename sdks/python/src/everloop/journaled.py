@@ -125,6 +125,8 @@ async def run_step(
             raise from_wire(recorded.error)
         if recorded.is_done:
             return read(await blocking_resolve(attempt, is_async, recorded.result), hint)
+    branch.is_new(key)
+    if recorded is not None:
         if recorded.on_unknown == "rerun":
             tries = recorded.failed_tries
         else:
@@ -132,6 +134,7 @@ async def run_step(
             if found is not None:
                 result = plain(found.result)
                 attempt.completed(key, options.kind, intent, result, now_text())
+                branch.is_recorded(key)
                 return read(await blocking_resolve(attempt, is_async, result), hint)
     branch.busy = key if options.key is None else branch.busy
     try:
@@ -219,6 +222,9 @@ async def _live(
         _check_needed(branch)
         kept = await aside(attempt, is_async, result)
         attempt.completed(key, options.kind, intent, kept, started_at)
+        if options.key is None:
+            # Beside one with a key of its own others may be running in the branch, which are not to be left alone.
+            branch.is_recorded(key)
         return read(result, hint)
 
 

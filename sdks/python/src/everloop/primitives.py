@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from .attempt import CANCEL, STOPS, TIMEOUT, moment, now_text
+from .attempt import CANCEL, ONLY, STOPS, TIMEOUT, moment, now_text
 from .branch import Branch, current, entered, inside, outside_of_steps
 from .canonical import intent as intent_of
 from .codec import plain
@@ -76,8 +76,10 @@ def _value(name: str, make: Any) -> Any:
     recorded = look(branch, key, VALUE, _NOTHING)
     if recorded is not None and recorded.is_done:
         return recorded.result
+    branch.is_new(key)
     value = make()
     attempt.completed(key, VALUE, _NOTHING, value, now_text())
+    branch.is_recorded(key)
     return value
 
 
@@ -116,12 +118,13 @@ def version(name: str, lowest: int, highest: int) -> int:
         decided = lowest if attempt.journal.has_ahead(branch.path) else highest
         attempt.journal.versions[key] = decided
     attempt.completed(key, VERSION, _NOTHING, decided, now_text())
+    branch.is_recorded(key)
     return decided
 
 
 def _speaks(branch: Branch) -> bool:
     """Whether this was not said by an earlier attempt already."""
-    return not branch.replays() and not branch.is_abandoned
+    return branch.attempt.replay != ONLY and not branch.replays() and not branch.is_abandoned
 
 
 def progress(done: int | None = None, total: int | None = None, note: str | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .attempt import STOPS, moment, now_text, stamp
+from .attempt import ONLY, STOPS, moment, now_text, stamp
 from .branch import Branch, pause
 from .canonical import intent
 from .codec import plain
@@ -51,10 +51,11 @@ async def sleep(branch: Branch, name: str, seconds: float, is_async: bool) -> No
     if left < WARM_WAIT:
         # What is recorded behind it was made when it was over.
         if left > 0 and not branch.replays() and not branch.is_past:
+            branch.is_new(key)
             await pause(attempt, is_async, left)
         attempt.boundary(branch)
         return
-    if branch.in_race and await _held(branch, left, is_async):
+    if branch.in_race and attempt.replay != ONLY and await _held(branch, left, is_async):
         attempt.boundary(branch)
         attempt.completed(key, SLEEP, _NOTHING, None, now_text())
         return

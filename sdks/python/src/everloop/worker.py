@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ._version import VERSION
-from .attempt import CANCEL, HAND_BACK, LOST, PAUSE, RUN, TIMEOUT, Attempt
+from .attempt import CANCEL, HAND_BACK, LOST, PAUSE, REPLAY, RUN, TIMEOUT, Attempt
 from .core import BASE, Core
 from .errors import EverloopError, Transient
 from .execute import execute, execute_async, timed_out
@@ -60,7 +60,7 @@ class Worker:
         self.concurrency = concurrency
         self.queues = list(queues or ())
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
-        self.capabilities = list(capabilities)
+        self.capabilities = sorted({*capabilities, REPLAY})
         self.drain = drain
         self.poll = poll
         if transport is None:
