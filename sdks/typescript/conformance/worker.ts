@@ -118,4 +118,13 @@ task("kit.continue", async ({ n }: { n: number }) => {
   return "end";
 });
 
+let begun = 0;
+
+task("kit.impure", async () => {
+  begun += 1;
+  const i = step("i", async (given: number) => given);
+  await i(begun);
+  return null;
+});
+
 await new Worker({ name: "kit typescript" }).serve();

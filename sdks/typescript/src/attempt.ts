@@ -1,10 +1,10 @@
-import type { AssignmentView, OnUnknown, TaskError as WireError } from "./api/types.js";
+import type { AssignmentView, JournalItem, OnUnknown, Wait, TaskError as WireError } from "./api/types.js";
 import { canonical, NotJson } from "./canonical.js";
 import { CancelledError, EverloopError, fromWire, toWire, ValidationError } from "./errors.js";
 import { pause, type Transport } from "./http.js";
-import { Journal, type Mismatch } from "./journal.js";
+import { idOf, isJournal, Journal, type Mismatch } from "./journal.js";
 import { type End, Outbox, type Refused } from "./outbox.js";
-import { type Frame, never, Scope, within } from "./scope.js";
+import { type Frame, type Leaf, never, Scope, within } from "./scope.js";
 import type { AnyTask } from "./task.js";
 
 /** What an attempt was last told. */
@@ -18,6 +18,9 @@ const GRACE_MS = 10_000;
 const PROGRESS_MS = 100;
 const FRAME_MS = 10;
 
+/** What was claimed, and how it is to be replayed: without anything new, or again after every step. */
+export type Assignment = AssignmentView & { replay?: "only" | "always" };
+
 /** What a worker does for its attempts. */
 export interface Host {
   readonly transport: Transport;
@@ -26,16 +29,19 @@ export interface Host {
 
 /** One attempt: run to its end, and the end written. */
 export class Attempt {
-  readonly assignment: AssignmentView;
-  readonly journal: Journal;
+  readonly assignment: Assignment;
   readonly outbox: Outbox;
-  readonly root: Scope;
+  journal: Journal;
+  root: Scope;
   /** When the lease was last renewed, by the monotonic clock: before the server was asked, never after. */
   renewedAt: number;
   #control: Control = "run";
   #leaving: "pause" | "handback" | undefined;
   #graceMs = GRACE_MS;
   #over = false;
+  /** What a run of the code begins with, as JSON texts: whatever the code does to what it is given, the next run is given the same. */
+  readonly #items: string[] = [];
+  #hasNews = false;
   #isLooking = false;
   #progressAt = Number.NEGATIVE_INFINITY;
   readonly #host: Host;
@@ -45,14 +51,16 @@ export class Attempt {
   readonly #ended: Promise<End | undefined>;
   #graceTimer: NodeJS.Timeout | undefined;
   #timeoutTimer: NodeJS.Timeout | undefined;
+  #task: AnyTask | undefined;
   #frames: string[] = [];
   #showing: Promise<void> | undefined;
 
-  constructor(host: Host, assignment: AssignmentView, renewedAt: number) {
+  constructor(host: Host, assignment: Assignment, renewedAt: number) {
     this.assignment = assignment;
     this.renewedAt = renewedAt;
     this.#host = host;
     this.journal = new Journal(assignment.journal);
+    if (this.replay === "always") this.#items = assignment.journal.map((item) => JSON.stringify(item));
     const path = `/api/v1/tasks/${assignment.task}/attempts/${assignment.attempt}`;
     const refused = (why: Refused) => this.#refused(why);
     this.outbox = new Outbox(host.transport, path, assignment.lease, host.worker, refused);
@@ -64,6 +72,10 @@ export class Attempt {
 
   get task(): string {
     return this.assignment.task;
+  }
+
+  get replay(): Assignment["replay"] {
+    return this.assignment.replay;
   }
 
   get transport(): Transport {
@@ -85,10 +97,8 @@ export class Attempt {
     if (limit !== undefined && limit !== null) {
       this.#timeoutTimer = setTimeout(() => this.tell("timeout"), limit);
     }
-    void this.#code(task).then(
-      (end) => this.finish(end),
-      (error: unknown) => this.finish(this.#failure(error)),
-    );
+    this.#task = task;
+    this.#begin();
     const end = await this.#ended;
     clearTimeout(this.#timeoutTimer);
     clearTimeout(this.#graceTimer);
@@ -104,18 +114,45 @@ export class Attempt {
     }
   }
 
-  async #code(task: AnyTask | undefined): Promise<End> {
-    const { kind } = this.assignment.spec;
+  /** Lets the code begin at its top. */
+  #begin(): void {
+    const { root } = this;
+    // The code of an earlier run has no say any more.
+    const ended = (end: () => End) => {
+      if (this.root === root) this.finish(end());
+    };
+    void this.#code(root).then(
+      (end) => ended(() => end),
+      (error: unknown) => ended(() => this.#failure(error)),
+    );
+  }
+
+  /** Whether the code is run again before the attempt may end: something was recorded that it was not replayed over yet. */
+  replaysAgain(): boolean {
+    if (!this.#hasNews || this.#over) return false;
+    this.#hasNews = false;
+    this.root.abandon();
+    this.root = new Scope(this, "");
+    this.journal = new Journal(JSON.parse(`[${this.#items.join(",")}]`) as JournalItem[]);
+    this.#begin();
+    return true;
+  }
+
+  async #code(root: Scope): Promise<End> {
+    const { kind, input: given } = this.assignment.spec;
+    const task = this.#task;
     if (!task) throw new ValidationError(`this worker does not run kind ${kind}`, { code: "unknown_kind" });
-    const input = await this.resolve(this.assignment.spec.input);
-    const result = await within({ scope: this.root }, () => task.call(input));
+    const input = await this.resolve(this.replay === "always" ? structuredClone(given) : given);
+    const result = await within({ scope: root }, () => task.call(input));
+    if (this.root !== root) return await never();
     let text: string;
     try {
       text = canonical(result ?? null);
     } catch (error) {
       throw notJson(`the result of task ${kind}`, error);
     }
-    this.root.settle();
+    root.settle();
+    if (this.replaysAgain()) return await never();
     const left = this.journal.unreached();
     if (left) return paused(left);
     return { act: "finish", members: { result: await this.aside(text) } };
@@ -238,24 +275,42 @@ export class Attempt {
       if (leaving) {
         // What runs may come to its end: its outcome is worth keeping.
         if (this.root.running === 0) this.finish(leaving === "pause" ? requested() : released());
-      } else if (this.root.isQuiet) {
-        const waits = this.root.waits;
-        const [first] = waits;
-        if (first)
-          this.finish({ act: "suspend", members: { for: waits.length === 1 ? first : { any: waits } } });
+      } else if (this.root.isQuiet && !this.replaysAgain()) {
+        this.#suspend(this.root.waits);
       }
     });
   }
 
+  #suspend(leaves: Leaf[]): void {
+    const [first] = leaves;
+    if (!first) return;
+    const waits = leaves.filter((leaf): leaf is Wait => !("replayed" in leaf));
+    if (waits.length < leaves.length) {
+      const at = leaves.map(idOf).sort();
+      const details = { ahead: this.journal.unreachedCount, at };
+      this.finish({ act: "suspend", members: { paused: { by: "", reason: "replayed", details } } });
+    } else this.finish({ act: "suspend", members: { for: waits.length === 1 ? first : { any: waits } } });
+  }
+
   /** Writes an event. */
   push(type: string, data: Record<string, unknown>): void {
-    this.outbox.push(type, JSON.stringify(data));
+    this.write(type, JSON.stringify(data));
+  }
+
+  /** The same, of JSON text. A dry run says nothing. */
+  write(type: string, data: string): void {
+    if (this.replay === "only") return;
+    if (this.replay === "always" && isJournal(type)) {
+      this.#items.push(`{"type":${JSON.stringify(type)},"data":${data}}`);
+      this.#hasNews = true;
+    }
+    this.outbox.push(type, data);
   }
 
   /** Records an outcome, whose result is JSON text. */
   record(step: string, kind: string, intent: string, result: string, startedAt: string): number {
     const data = { attempt: this.assignment.attempt, intent, kind, started_at: startedAt, step };
-    this.outbox.push("step.completed", `${JSON.stringify(data).slice(0, -1)},"result":${result}}`);
+    this.write("step.completed", `${JSON.stringify(data).slice(0, -1)},"result":${result}}`);
     return this.journal.recordedNow();
   }
 

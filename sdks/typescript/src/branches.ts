@@ -1,6 +1,17 @@
 import { canonical, intent as intentOf } from "./canonical.js";
 import { CancelledError, isFinal, ValidationError } from "./errors.js";
-import { type Frame, frameFor, never, nextKey, type Scope, within } from "./scope.js";
+import {
+  type Frame,
+  frameFor,
+  type Lies,
+  never,
+  nextKey,
+  type Scope,
+  stand,
+  standsBeforeNew,
+  standsBehindRecorded,
+  within,
+} from "./scope.js";
 import { toInput } from "./task.js";
 import { type Duration, milliseconds, sleep } from "./wait.js";
 
@@ -34,11 +45,11 @@ class Running {
   }
 
   /** Starts a branch; its promise never rejects. */
-  start(path: string, run: Branch<unknown>): Promise<void> {
+  start(path: string, run: Branch<unknown>, lies?: Lies): Promise<void> {
     if (this.#isAbandoned) return never();
     const { scope, cleanup } = this.#frame;
     const index = this.#scopes.length;
-    const branch = scope.branch(path);
+    const branch = scope.branch(path, lies);
     this.#scopes.push(branch);
     const settle = (of: { result?: unknown; error?: unknown; failed: boolean }) => {
       if (branch.isAbandoned) return;
@@ -184,13 +195,17 @@ export async function race<const B extends Branches>(
     const branch = branches[winner];
     for (const i of branches.keys()) if (i !== winner) frame.scope.branch(`${key}[${i}]`).abandon();
     if (!branch) throw new ValidationError(`${key} has no branch ${winner}`, { code: "bad_race" });
-    void running.start(`${key}[${winner}]`, branch);
+    void running.start(`${key}[${winner}]`, branch, "past");
     const [value] = await allOf(running, () => true);
     return { winner, value } as Value;
   }
   const startedAt = new Date().toISOString();
-  for (const [i, branch] of branches.entries()) void running.start(`${key}[${i}]`, branch);
+  for (const [i, branch] of branches.entries()) void running.start(`${key}[${i}]`, branch, "race");
   const first = await running.until(([one]) => one);
+  if (standsBeforeNew(frame)) {
+    running.abandon();
+    return await stand(frame, key);
+  }
   // Of an error that is tried again, nothing is known yet: it has won if the code goes on with it.
   if (first.failed && !isFinal(first.error)) {
     running.abandon();
@@ -209,6 +224,7 @@ export async function race<const B extends Branches>(
   } finally {
     frame.scope.finish();
   }
+  if (standsBehindRecorded(frame)) return await stand(frame, key);
   if (!attempt.goesOn(frame)) return await never();
   if (first.failed) throw first.error;
   return { winner: first.index, value: first.result } as Value;
@@ -234,6 +250,7 @@ export async function continueAs(...args: unknown[]): Promise<never> {
   const { attempt } = frame.scope;
   if (!attempt.goesOn(frame)) return await never();
   frame.scope.settle();
+  if (attempt.replaysAgain()) return await never();
   const { input } = toInput(args);
   const text = canonical(input ?? null);
   frame.scope.begin();

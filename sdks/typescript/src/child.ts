@@ -2,7 +2,16 @@ import type { OutputView, TaskRequest, TaskView } from "./api/types.js";
 import { canonical, intent as intentOf } from "./canonical.js";
 import { CancelledError, fromWire } from "./errors.js";
 import { segment } from "./http.js";
-import { currentFrame, type Frame, frameFor, never, nextKey } from "./scope.js";
+import {
+  currentFrame,
+  type Frame,
+  frameFor,
+  never,
+  nextKey,
+  stand,
+  standsBeforeNew,
+  standsBehindRecorded,
+} from "./scope.js";
 import { runStep } from "./step.js";
 import { type Task, type TaskOptions, toInput } from "./task.js";
 import { standby } from "./wait.js";
@@ -92,6 +101,7 @@ async function childResult(frame: Frame, id: string, child: string): Promise<unk
     if (!attempt.goesOn(frame)) return await never();
     const ended = attempt.journal.child(task);
     if (!ended) return await standby(frame, { child: { id, task } }, id);
+    if (standsBeforeNew(frame)) return await stand(frame, id);
     const startedAt = new Date().toISOString();
     if (!ended.taken) attempt.push("task.input_taken", { id: task, step: id });
     const path = `/api/v1/tasks/${segment(task)}/output`;
@@ -104,6 +114,7 @@ async function childResult(frame: Frame, id: string, child: string): Promise<unk
     if (output.state === "completed") {
       const text = canonical(output.result ?? null);
       scope.delivered(attempt.record(id, "child", intent, text, startedAt));
+      if (standsBehindRecorded(frame)) return await stand(frame, id);
       return await fetched(frame, () => attempt.resolve(output.result ?? null));
     }
     const cancelled = new CancelledError(`child ${task} was cancelled`, { code: "cancelled" });

@@ -1,4 +1,5 @@
 import type { JournalItem, OnUnknown, State, Wait, TaskError as WireError } from "./api/types.js";
+import type { Leaf } from "./scope.js";
 
 /** The kind of the record that a version gate leaves. */
 export const VERSION = "version";
@@ -64,6 +65,11 @@ export interface Decision {
   decision: string;
   note?: string;
   result?: unknown;
+}
+
+/** Whether an event of a worker is one that a replay looks at. */
+export function isJournal(type: string): boolean {
+  return type.startsWith("step.") || type === "task.input_taken" || type === "approval.requested";
 }
 
 /** The recorded past of a task, as a replay asks for it. */
@@ -227,6 +233,11 @@ export class Journal {
     return undefined;
   }
 
+  /** How many steps with an outcome the code has not come to. */
+  get unreachedCount(): number {
+    return this.#order.filter((key) => !this.#reached.has(key)).length;
+  }
+
   /** A step that was recorded and never reached: the code has changed under its task. */
   unreached(): Mismatch | undefined {
     const step = this.passedOver();
@@ -305,7 +316,9 @@ export class Journal {
   }
 }
 
-function idOf(leaf: Wait): string {
+/** The id of a condition: the key of what waits for it. */
+export function idOf(leaf: Leaf): string {
+  if ("replayed" in leaf) return leaf.replayed.id;
   if ("timer" in leaf) return leaf.timer.id;
   if ("input" in leaf) return leaf.input.id;
   if ("decision" in leaf) return leaf.decision.id;

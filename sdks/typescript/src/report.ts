@@ -18,6 +18,7 @@ function speaking() {
   const frame = currentFrame();
   if (!frame) return undefined;
   const { attempt } = frame.scope;
+  if (attempt.replay === "only") return undefined;
   return frame.step || !attempt.journal.hasAhead("") ? attempt : undefined;
 }
 
@@ -44,7 +45,7 @@ export function emit(name: string, data: unknown = {}): void {
     throw new ValidationError(message, { code: "bad_name" });
   }
   try {
-    speaking()?.outbox.push(`custom.${name}`, canonical(data ?? null));
+    speaking()?.write(`custom.${name}`, canonical(data ?? null));
   } catch (error) {
     throw notJson(`event custom.${name}`, error);
   }

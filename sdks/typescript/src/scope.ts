@@ -23,9 +23,15 @@ export interface Frame {
   readonly cleanup?: boolean;
 }
 
+/** What the code of a scope stands at: a wait of the task, or the end of its replay, which is never sent. */
+export type Leaf = Wait | { replayed: { id: string } };
+
+/** See `Scope.lies`. */
+export type Lies = "race" | "past" | undefined;
+
 /** Something that is waited for, by the code of one scope. */
 interface Waiter {
-  readonly leaf: Wait;
+  readonly leaf: Leaf;
   readonly cleanup: boolean;
   readonly stop: (error: Error) => void;
   timer?: NodeJS.Timeout;
@@ -77,6 +83,25 @@ export function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
 
+/** Whether the code stands where the journal does not say how it goes on: in a dry run. */
+export function standsBeforeNew({ scope }: Frame): boolean {
+  return scope.attempt.replay === "only";
+}
+
+/**
+ * Whether the code stands behind an outcome that was added just now, until everything that stands is run again. A race goes on,
+ * for whoever stands can't win it; and so does a clean-up, whose time is short.
+ */
+export function standsBehindRecorded({ scope, cleanup }: Frame): boolean {
+  return scope.attempt.replay === "always" && scope.lies !== "race" && !cleanup;
+}
+
+/** Stands where the replay ends, as what waits for another attempt. */
+export async function stand({ scope, cleanup }: Frame, id: string): Promise<never> {
+  await scope.wait({ replayed: { id } }, id, cleanup ?? false);
+  return await never();
+}
+
 /**
  * A branch of the code that one logical thread owns. Names are counted within it, so no scheduling can swap results; and it
  * knows what its code is at, so that a task whose branches all wait can be suspended.
@@ -84,6 +109,8 @@ export function never<T>(): Promise<T> {
 export class Scope {
   readonly attempt: Attempt;
   readonly path: string;
+  /** What it lies in: a race that is not decided, or the branch that has won one that is recorded. */
+  readonly lies: Lies;
   readonly #parent: Scope | undefined;
   readonly #counts = new Map<string, number>();
   readonly #children = new Set<Scope>();
@@ -96,9 +123,10 @@ export class Scope {
   /** The place of the last outcome that its code was given. */
   position = 0;
 
-  constructor(attempt: Attempt, path: string, parent?: Scope) {
+  constructor(attempt: Attempt, path: string, parent?: Scope, lies = parent?.lies) {
     this.attempt = attempt;
     this.path = path;
+    this.lies = lies;
     this.#parent = parent;
     if (parent) parent.#children.add(this);
   }
@@ -132,8 +160,8 @@ export class Scope {
   }
 
   /** A branch below this one, whose whole path is given. */
-  branch(path: string): Scope {
-    return new Scope(this.attempt, path, this);
+  branch(path: string, lies = this.lies): Scope {
+    return new Scope(this.attempt, path, this, lies);
   }
 
   /** Whether its code does not count any more. */
@@ -204,7 +232,7 @@ export class Scope {
   }
 
   /** What is waited for here and below. */
-  get waits(): Wait[] {
+  get waits(): Leaf[] {
     const own = Array.from(this.#waiters.values(), (waiter) => waiter.leaf);
     return [...own, ...Array.from(this.#children, (child) => child.waits).flat()];
   }
@@ -213,7 +241,7 @@ export class Scope {
    * Waits for something. The promise settles only if the attempt goes on for long enough: by a timer that fires meanwhile, or
    * by a cancel.
    */
-  wait(leaf: Wait, id: string, cleanup: boolean, fires = false): Promise<void> {
+  wait(leaf: Leaf, id: string, cleanup: boolean, fires = false): Promise<void> {
     return new Promise((resolve, reject) => {
       const drop = () => {
         clearTimeout(waiter.timer);

@@ -10,7 +10,17 @@ import {
   ValidationError,
 } from "./errors.js";
 import type { Found } from "./journal.js";
-import { currentFrame, type Frame, never, nextKey, type StepContext, within } from "./scope.js";
+import {
+  currentFrame,
+  type Frame,
+  type Leaf,
+  never,
+  nextKey,
+  type StepContext,
+  standsBeforeNew,
+  standsBehindRecorded,
+  within,
+} from "./scope.js";
 
 /** Waits shorter than this are held instead of suspending the task. */
 export const WARM_MS = 2_000;
@@ -142,6 +152,7 @@ class Run {
       if ("error" in found.outcome) throw this.#failed(found.outcome.error);
       return await this.#attempt.resolve(found.outcome.result);
     }
+    if (standsBeforeNew(this.#frame)) return await this.#stand();
     if (found.is === "inDoubt") {
       const known = await this.#inDoubt(found.policy, found.start);
       if (known !== undefined) return await this.#completed(known.result, now());
@@ -234,6 +245,7 @@ class Run {
     const kept = await this.#attempt.asideText(text);
     const place = this.#attempt.record(this.#key, this.#planned.kind, this.#intent, kept, startedAt);
     this.#frame.scope.delivered(place);
+    if (standsBehindRecorded(this.#frame)) return await this.#stand();
     // What a replay will give, and not an object that somebody may still change.
     return JSON.parse(text);
   }
@@ -301,8 +313,13 @@ class Run {
     throw this.#unknown();
   }
 
+  /** Stands where the replay ends. */
+  #stand(): Promise<never> {
+    return this.#standby({ replayed: { id: this.#key } }, this.#key);
+  }
+
   /** Waits for what only another attempt can see. */
-  async #standby(leaf: { decision: { id: string } }, id: string): Promise<never> {
+  async #standby(leaf: Leaf, id: string): Promise<never> {
     const { scope, cleanup } = this.#frame;
     scope.finish();
     try {

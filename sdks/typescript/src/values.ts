@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { canonical, intent as intentOf } from "./canonical.js";
 import { VERSION } from "./journal.js";
-import { type Frame, frameFor, never, nextKey } from "./scope.js";
+import {
+  type Frame,
+  frameFor,
+  never,
+  nextKey,
+  stand,
+  standsBeforeNew,
+  standsBehindRecorded,
+} from "./scope.js";
 
 const NULL_INTENT = intentOf("null");
 
@@ -17,9 +25,11 @@ async function value<T>(name: string, make: () => T): Promise<T> {
     scope.delivered(found.order);
     return found.outcome.result as T;
   }
+  if (standsBeforeNew(frame)) return await stand(frame, key);
   if (!attempt.goesOn(frame)) return await never();
   const made = make();
   scope.delivered(attempt.record(key, "value", NULL_INTENT, canonical(made), new Date().toISOString()));
+  if (standsBehindRecorded(frame)) return await stand(frame, key);
   return made;
 }
 
@@ -59,5 +69,6 @@ export async function version(id: string, min: number, max: number): Promise<num
   const decided = journal.hasAhead(scope.path) ? min : max;
   journal.decideVersion(key, decided);
   attempt.record(key, VERSION, NULL_INTENT, String(decided), new Date().toISOString());
+  if (standsBehindRecorded(frame)) return await stand(frame, key);
   return decided;
 }

@@ -1,8 +1,8 @@
 import type { Wait } from "./api/types.js";
 import { intent as intentOf } from "./canonical.js";
 import { ValidationError } from "./errors.js";
-import { type Frame, frameFor, never, nextKey } from "./scope.js";
-import { now, timer } from "./step.js";
+import { type Frame, frameFor, never, nextKey, stand, standsBeforeNew } from "./scope.js";
+import { now, timer, WARM_MS } from "./step.js";
 
 /** The kind of the record of a sleep that passed while another branch ran. */
 const SLEEP = "sleep";
@@ -38,11 +38,18 @@ export async function sleep(name: string, duration: Duration): Promise<void> {
   if (!("is" in found)) return await attempt.mismatch(found);
   if (found.is === "outcome") return scope.delivered(found.order);
   if (journal.hasFired(id)) return;
+  // One that was waited for together with other things fires when it was first said to.
+  const at = journal.timer(id) ?? Date.now() + ms;
+  const left = at - Date.now();
+  if (left < WARM_MS) {
+    // What is recorded behind it was made when it was over.
+    if (left <= 0 || scope.lies === "past" || journal.hasAhead(scope.path)) return;
+    if (standsBeforeNew(frame)) return await stand(frame, id);
+  }
   scope.begin();
   try {
     const startedAt = now();
-    // One that was waited for together with other things fires when it was first said to.
-    const passed = await timer(frame, id, journal.timer(id) ?? Date.now() + ms);
+    const passed = await timer(frame, id, at);
     // Nothing else says that it has passed.
     if (passed) scope.delivered(attempt.record(id, SLEEP, NULL_INTENT, "null", startedAt));
   } finally {

@@ -24,6 +24,8 @@ const ANSWER_MS = 5_000;
 /** Words about tasks that have not come yet, at most: a word may be faster than its task. */
 const EARLY = 256;
 const PROTOCOL = 1;
+/** The capability of knowing what the field `replay` of an assignment asks for. */
+const REPLAY = "replay";
 
 /** How a worker is set up. */
 export interface WorkerOptions {
@@ -145,7 +147,7 @@ export class Worker {
   async #registerNow(): Promise<void> {
     const kinds = Array.from(this.#tasks.values(), ({ kind, version }) => ({ kind, versions: [version] }));
     const request: RegisterRequest = {
-      capabilities: this.#options.capabilities ?? [],
+      capabilities: [...new Set([...(this.#options.capabilities ?? []), REPLAY])].sort(),
       kinds,
       max_concurrent_tasks: this.#options.maxConcurrentTasks ?? 16,
       name: this.#options.name ?? "typescript",
