@@ -17,6 +17,7 @@ mod faults;
 mod fuzz;
 mod lane;
 mod mutants;
+mod package;
 mod postgres;
 mod process;
 mod python;
@@ -56,6 +57,7 @@ The tools of the house.
                                   feed what reads bytes of others with bytes that lead somewhere
   cargo xtask faults              freeze the server, fill its disk, starve it, damage its files, turn
                                   its clock (--only NAME, --rounds N, --seed S, --keep)
+  cargo xtask package             put a wheel and an npm tarball with the program, built for a release, into dist
   cargo xtask postgres -- CMD…    run CMD with a private PostgreSQL in EVERLOOP_TEST_POSTGRES_URL
   cargo xtask postgres            the same until Ctrl-C, with the URL printed
 ";
@@ -85,6 +87,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "schemathesis" => schemathesis::run(rest),
         "fuzz" => fuzz::run(rest),
         "faults" => faults::run(rest),
+        "package" => package::run(rest),
         crash::ORACLE => crash::oracle::run(rest).map(|()| ExitCode::SUCCESS),
         "sim" => sim::run(rest),
         "mutants" => mutants::run(rest),

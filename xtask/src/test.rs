@@ -2,7 +2,7 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, examples, faults, fuzz, postgres, python, schemathesis, sim, tidy, typescript};
+use crate::{crash, examples, faults, fuzz, package, postgres, python, schemathesis, sim, tidy, typescript};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ const LANES: &[Lane] = &[
     Lane { name: "fuzz", run: |_| fuzz::lane() },
     Lane { name: "faults", run: |_| faults::lane() },
     Lane { name: "typescript", run: |_| typescript::lane() },
+    Lane { name: "package", run: |_| package::lane() },
     Lane { name: "tidy", run: |_| tidy::check() },
 ];
 

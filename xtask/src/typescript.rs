@@ -11,13 +11,23 @@ const NODE: u32 = 20;
 
 /// Runs the lane.
 pub(crate) fn lane() -> Result<()> {
-    node()?;
     let everloop = built()?;
-    let npm = |args: &[&str]| {
-        let mut npm = Command::new("npm");
-        npm.args(args).current_dir(root().join("sdks/typescript")).env("EVERLOOP_BIN", &everloop);
-        npm
-    };
+    install()?;
+    succeed(&mut npm(&["run", "--silent", "lint"]))?;
+    succeed(npm(&["test", "--silent"]).env("EVERLOOP_BIN", everloop))?;
+    kit(&python()?, &["--", "node", "sdks/typescript/build/conformance/worker.js"])
+}
+
+/// `npm` with the arguments, in the folder of the SDK.
+pub(crate) fn npm(args: &[&str]) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(args).current_dir(root().join("sdks/typescript"));
+    npm
+}
+
+/// Installs Node where it is missing, and the tools of the SDK.
+pub(crate) fn install() -> Result<()> {
+    node()?;
     // What npm installs takes longer than the tests of many a file: it is done anew when the lock file changes.
     let folder = root().join("sdks/typescript");
     let (wanted, mark) =
@@ -27,9 +37,7 @@ pub(crate) fn lane() -> Result<()> {
             .context("the tools of the TypeScript SDK could not be installed")?;
         fs::write(&mark, wanted)?;
     }
-    succeed(&mut npm(&["run", "--silent", "lint"]))?;
-    succeed(&mut npm(&["test", "--silent"]))?;
-    kit(&python()?, &["--", "node", "sdks/typescript/build/conformance/worker.js"])
+    Ok(())
 }
 
 /// Makes sure that Node is here, and is new enough.

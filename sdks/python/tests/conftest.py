@@ -101,8 +101,15 @@ def client(server: Server) -> Iterator[Client]:
     made.close()
 
 
+#: An interpreter with the package installed, where it is that one's scripts that are tested, and not the sources.
+INSTALLED = os.environ.get("EVERLOOP_TEST_PYTHON")
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a script."""
+    if INSTALLED:
+        # What is installed brings the program along.
+        return {**{k: v for k, v in os.environ.items() if k != "EVERLOOP_BIN"}, "PYTHONUNBUFFERED": "1", **more}
     path = os.pathsep.join([str(SDK / "src"), str(SDK)])
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
@@ -110,7 +117,7 @@ def environment(**more: str) -> dict[str, str]:
 def start(script: str | Path, *args: str, **more: str) -> subprocess.Popen[str]:
     """Starts a script."""
     return subprocess.Popen(
-        [sys.executable, str(script), *args],
+        [INSTALLED or sys.executable, str(script), *args],
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,6 +13,10 @@ export interface Script {
   ended: Promise<{ code: number | null; out: string; err: string }>;
 }
 
+// A folder with the package installed and the scripts beside it, where it is that one that is tested, and not what was built here.
+const installed = process.env.EVERLOOP_TEST_HOME;
+const home = installed ?? fileURLToPath(new URL("..", import.meta.url));
+
 /** Starts one of the compiled scripts, with its data in a folder. */
 export function start(
   script: string,
@@ -20,9 +24,12 @@ export function start(
   args: string[] = [],
   env: NodeJS.ProcessEnv = {},
 ): Script {
-  const file = script.startsWith("/") ? script : fileURLToPath(new URL(`../${script}`, import.meta.url));
+  const file = script.startsWith("/") ? script : join(home, script);
+  const own: NodeJS.ProcessEnv = { ...process.env, EVERLOOP_DATA_DIR: data, XDG_STATE_HOME: data, ...env };
+  // What is installed brings the program along.
+  if (installed !== undefined) delete own.EVERLOOP_BIN;
   const child = spawn(process.execPath, [file, ...args], {
-    env: { ...process.env, EVERLOOP_DATA_DIR: data, XDG_STATE_HOME: data, ...env },
+    env: own,
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

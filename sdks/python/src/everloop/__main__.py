@@ -1,4 +1,4 @@
-"""`python -m everloop worker module:function …`: a worker from the command line."""
+"""`python -m everloop worker module:function …`: a worker from the command line. Everything else is for the program `everloop`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any
 
+from . import _script
 from .errors import EverloopError
 from .task import Task, registered
 from .worker import Worker
@@ -33,7 +34,13 @@ def _tasks(names: list[str]) -> list[Task[..., Any]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m everloop", description="Everloop for Python")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] not in ("worker", "-h", "--help"):
+        return _script.main(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m everloop",
+        description="Everloop for Python. Whatever is not `worker` is for the program: `python -m everloop dev`.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker", help="run tasks for the server at EVERLOOP_URL")
     worker.add_argument("task", nargs="+", help="module:function, or a module for all of its functions with @task")
