@@ -48,8 +48,9 @@ def until(look: Callable[[], T], seconds: float = 90.0) -> T:
 class Server:
     """A server of the test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self.folder = folder
+        self.more = more
         self.data = folder / "data"
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -58,7 +59,7 @@ class Server:
     def start(self) -> None:
         """Starts it, at the same address as before where it had one."""
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
-        command = [binary(), "dev", "--data-dir", str(self.data), "--listen", listen]
+        command = [binary(), "dev", "--data-dir", str(self.data), "--listen", listen, *self.more]
         log = open(self.folder / "server.log", "ab")
         env = {**os.environ, "XDG_STATE_HOME": str(self.folder)}
         self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, env=env)

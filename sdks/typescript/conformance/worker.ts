@@ -64,9 +64,11 @@ task("kit.retry_step", ({ fails }: { fails: number }) =>
   }),
 );
 
-task("kit.mismatch", async ({ arg }: { arg: unknown }) => {
+task("kit.mismatch", async ({ arg, wait }: { arg: unknown; wait?: boolean }) => {
   const m = step("m", async (given: unknown) => given);
-  return await m(process.env.KIT_ARG ?? arg);
+  const result = await m(process.env.KIT_ARG ?? arg);
+  if (wait) await waitForInput("go");
+  return result;
 });
 
 task("kit.wait_input", () => waitForInput("go"));

@@ -18,9 +18,6 @@ const GRACE_MS = 10_000;
 const PROGRESS_MS = 100;
 const FRAME_MS = 10;
 
-/** What was claimed, and how it is to be replayed: without anything new, or again after every step. */
-export type Assignment = AssignmentView & { replay?: "only" | "always" };
-
 /** What a worker does for its attempts. */
 export interface Host {
   readonly transport: Transport;
@@ -29,7 +26,7 @@ export interface Host {
 
 /** One attempt: run to its end, and the end written. */
 export class Attempt {
-  readonly assignment: Assignment;
+  readonly assignment: AssignmentView;
   readonly outbox: Outbox;
   journal: Journal;
   root: Scope;
@@ -55,7 +52,7 @@ export class Attempt {
   #frames: string[] = [];
   #showing: Promise<void> | undefined;
 
-  constructor(host: Host, assignment: Assignment, renewedAt: number) {
+  constructor(host: Host, assignment: AssignmentView, renewedAt: number) {
     this.assignment = assignment;
     this.renewedAt = renewedAt;
     this.#host = host;
@@ -74,7 +71,8 @@ export class Attempt {
     return this.assignment.task;
   }
 
-  get replay(): Assignment["replay"] {
+  /** How it is to be replayed: without anything new, or again after every step. */
+  get replay(): AssignmentView["replay"] {
     return this.assignment.replay;
   }
 
