@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 import everloop
-from everloop import TimedOut, Worker, aio, step, task
+from everloop import TimedOut, Validation, Worker, aio, step, task
 from everloop.transport import Transport
 
 from .conftest import ROOT
@@ -159,6 +161,36 @@ def test_who_wins_a_race_wins_it_where_everything_is_replayed(run: Run) -> None:
     again = run(hurried, past=past(attempt), replay="only")
     assert again.result() == attempt.result()
     assert set(done.values()) == {1}
+
+
+@step
+def refused() -> None:
+    raise Validation("no")
+
+
+def lingering() -> None:
+    try:
+        step("linger", time.sleep, 0.1)
+    finally:
+        # It is not needed any more, and the code may have been begun anew: neither is disturbed.
+        for _ in range(20):
+            time.sleep(0.01)
+            with contextlib.suppress(BaseException):
+                note("lingered")
+
+
+@task
+def gives_up() -> Any:
+    with contextlib.suppress(Validation):
+        everloop.parallel(refused, lingering)
+    said = [note(str(n)) for n in range(3)]
+    time.sleep(0.2)
+    return [*said, note("end")]
+
+
+def test_whoever_is_left_of_an_earlier_run_disturbs_no_later_one(run: Run) -> None:
+    assert run(gives_up, replay="always").result() == [["0"], ["1"], ["2"], ["end"]]
+    assert done == {"0": 1, "1": 1, "2": 1, "end": 1}
 
 
 _calls: list[int] = []

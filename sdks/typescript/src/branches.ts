@@ -183,6 +183,7 @@ export async function race<const B extends Branches>(
 ): Promise<{ winner: number; value: Awaited<ReturnType<B[number]>> }> {
   const frame = frameFor("race");
   const { attempt } = frame.scope;
+  if (frame.scope.isAbandoned) return await never();
   const key = nextKey(frame, options.name ?? "race");
   if (branches.length === 0) throw new ValidationError(`${key} has no branches`, { code: "bad_race" });
   const intent = intentOf(canonical(branches.length));

@@ -86,6 +86,7 @@ export async function callChild<Args extends unknown[], Result>(
 async function childResult(frame: Frame, id: string, child: string): Promise<unknown> {
   const { scope } = frame;
   const { attempt } = scope;
+  if (scope.isAbandoned) return await never();
   if (!frame.cleanup) scope.settle();
   attempt.journal.name(id);
   const intent = intentOf(canonical([child]));

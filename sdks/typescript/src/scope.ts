@@ -136,7 +136,7 @@ export class Scope {
     const count = (this.#counts.get(name) ?? 0) + 1;
     this.#counts.set(name, count);
     const key = `${this.prefix}${name}#${count}`;
-    this.attempt.journal.name(key);
+    if (!this.isAbandoned) this.attempt.journal.name(key);
     return key;
   }
 

@@ -102,6 +102,7 @@ export interface Planned {
 export async function runStep(frame: Frame, planned: Planned): Promise<unknown> {
   const { scope } = frame;
   const { attempt } = scope;
+  if (scope.isAbandoned) return await never();
   const key = planned.key ?? nextKey(frame, planned.name);
   const intent = intentOf(argumentsOf(key, planned.args));
   const found = attempt.journal.find(key, planned.kind, intent);

@@ -18,6 +18,7 @@ async function value<T>(name: string, make: () => T): Promise<T> {
   const frame = frameFor(name);
   const { scope } = frame;
   const { attempt } = scope;
+  if (scope.isAbandoned) return await never();
   const key = nextKey(frame, name);
   const found = attempt.journal.find(key, "value", NULL_INTENT);
   if (!("is" in found)) return await attempt.mismatch(found);
@@ -56,6 +57,7 @@ export async function version(id: string, min: number, max: number): Promise<num
   const frame: Frame = frameFor("version");
   const { scope } = frame;
   const { attempt } = scope;
+  if (scope.isAbandoned) return await never();
   const { journal } = attempt;
   if (!frame.cleanup) scope.settle();
   const key = `${scope.prefix}${id}#${VERSION}`;

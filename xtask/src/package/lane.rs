@@ -2,7 +2,7 @@
 //! does what the documents say: first steps, the command, a script that is killed.
 
 use super::{Packages, VERSION, make};
-use crate::examples::built;
+use crate::examples::{self, built};
 use crate::process::{on_path, output, root, succeed};
 use crate::typescript::npm;
 use crate::venv;
@@ -13,8 +13,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the machine of a user has: neither cargo nor the program.
-const TOOLS: &[&str] = &["sh", "node", "npm", "npx", "python3"];
+/// What the machine of a user has beside Python: neither cargo nor the program.
+const TOOLS: &[&str] = &["sh", "node", "npm", "npx"];
 
 /// Runs the lane.
 pub(crate) fn lane() -> Result<()> {
@@ -38,6 +38,9 @@ impl User {
             let tool_path = on_path(tool).with_context(|| format!("{tool} is not here"))?;
             symlink(tool_path, home.join("bin").join(tool))?;
         }
+        // Itself, where what is on the path only looks for it.
+        let itself = ["-c", "import sys; print(sys.executable)"];
+        symlink(output(Command::new(examples::python()?).args(itself))?, home.join("bin/python3"))?;
         Ok(Self { home: home.to_owned() })
     }
 
@@ -96,7 +99,7 @@ fn python(user: &User, packages: &Packages) -> Result<()> {
     // The tests are run by the tools of the SDK, their scripts by what was installed.
     let tools = venv::install("python-sdk", &root().join("sdks/python/requirements-dev.txt"))?;
     let mut kills = user.command(tools.join("bin/pytest"), &root().join("sdks/python"));
-    kills.args(["-n", "4", "-p", "no:cacheprovider", "tests/test_kill.py"]);
+    kills.args(["-n", "2", "-p", "no:cacheprovider", "-k", "both", "tests/test_kill.py"]);
     succeed(kills.env("EVERLOOP_TEST_PYTHON", interpreter))
 }
 
@@ -114,8 +117,9 @@ fn typescript(user: &User, packages: &Packages) -> Result<()> {
     for map in names.iter().filter(|name| name.ends_with(".map")) {
         let map: serde_json::Value = serde_json::from_slice(&fs::read(installed.join(map))?)?;
         let sources = map["sources"].as_array().context("a map without sources")?;
-        let is_ours =
-            |source: &serde_json::Value| source.as_str().is_some_and(|path| path.starts_with("../src/"));
+        let is_ours = |source: &serde_json::Value| {
+            source.as_str().is_some_and(|path| path.trim_start_matches("../").starts_with("src/"))
+        };
         ensure!(sources.iter().all(is_ours), "a map names {sources:?}");
     }
     // The scripts that are killed lie beside the package, and find it there.
@@ -126,8 +130,11 @@ fn typescript(user: &User, packages: &Packages) -> Result<()> {
         fs::copy(build.join("examples").join(script), folder.join("examples").join(script))?;
     }
     let mut kills = user.command("node", &root().join("sdks/typescript"));
-    kills.args(["--test", "--test-name-pattern=^(hello|children) "]).arg(build.join("test/kill.test.js"));
-    succeed(kills.env("EVERLOOP_TEST_HOME", folder).env("EVERLOOP_BIN", installed.join(program)))
+    kills.args(["--test", "--test-reporter=tap", "--test-name-pattern=^(hello|children) "]);
+    kills.arg(build.join("test/kill.test.js"));
+    let said = output(kills.env("EVERLOOP_TEST_HOME", folder).env("EVERLOOP_BIN", installed.join(program)))?;
+    ensure!(said.contains("# pass 2\n") && said.contains("# fail 0\n"), "of the kills, node says\n{said}");
+    Ok(())
 }
 
 /// Does what the section `Quickstart` of a page says: installs, writes the script, and runs it. The second time the result is there.

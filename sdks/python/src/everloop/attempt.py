@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
-    Abandoned,
     Cancelled,
     EverloopError,
     HandedBack,
@@ -96,7 +95,6 @@ class Attempt:
         #: Whether something was recorded since the code was begun, and may be replayed.
         self.has_news = False
         self.journal = Journal(self._items)
-        self.occurrences: dict[tuple[str, str], int] = {}
         self.control = RUN
         self.control_changed = threading.Condition(self.lock)
         self.grace_ends: float | None = None
@@ -125,11 +123,10 @@ class Attempt:
                 self.root.is_own_abandoned = True
             self.root = root
             self.control_changed.notify_all()
-            self.occurrences = {}
             self.has_news = False
-            # The code may change what it is given: the next run is given what was recorded.
-            items = copy.deepcopy(self._items) if self.replay == ALWAYS else self._items
-            self.journal = Journal(items)
+            if self.replay == ALWAYS:
+                # The code may change what it is given: the next run is given what was recorded.
+                self.journal = Journal(copy.deepcopy(self._items))
 
     # --- what it was told -------------------------------------------------------------------------------------------------
 
@@ -166,8 +163,7 @@ class Attempt:
         """What stands between two steps: whoever wants the task to stop is heard here."""
         if branch.stopped is not None:
             raise branch.stopped
-        if branch.is_abandoned:
-            raise branch.stop(Abandoned())
+        branch.check_needed()
         if self._failed is not None:
             raise self._failed
         stop = self.stop()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .attempt import ALWAYS, ONLY, STOPS, Attempt
 from .canonical import step_idempotency_key
-from .errors import EverloopError, Replayed, Stop, Validation
+from .errors import Abandoned, EverloopError, Replayed, Stop, Validation
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Branch:
         #: Why this branch can't go on. Whoever catches that meets it again at the next step.
         self.stopped: Stop | None = None
         self.held: list[Held] = []
+        #: How often each name came so far.
+        self.occurrences: dict[str, int] = {}
         self.cleans_up: bool = parent.cleans_up if parent is not None else False
         self.in_race: bool = parent.in_race if parent is not None else False
         #: Whether all of it lies in the past: it has won a race that is recorded.
@@ -68,13 +70,18 @@ class Branch:
             self.stopped = stop
         return self.stopped
 
-    def is_new(self, key: str) -> None:
-        """The journal does not say how this goes on: a dry run stands here."""
+    def check_needed(self) -> None:
+        """Stops what is abandoned: the code has gone on without it, or was begun anew, and whatever it gives is not recorded."""
+        if self.is_abandoned:
+            raise self.stop(Abandoned())
+
+    def stand_before(self, key: str) -> None:
+        """Stands here in a dry run: the journal does not say how this goes on."""
         if self.attempt.replay == ONLY:
             raise self.stop(Replayed(key))
 
-    def is_recorded(self, key: str) -> None:
-        """An outcome was added just now: who is replayed after each stands here, until everything that stands is run again.
+    def stand_behind(self, key: str) -> None:
+        """Stands here where everything is replayed after each outcome, as one was just added: until the code is run again.
 
         A race goes on, for whoever stands can't win it; and so does a clean-up, whose time is short.
         """
@@ -92,10 +99,10 @@ class Branch:
         check_name(name)
         attempt = self.attempt
         with attempt.lock:
+            self.check_needed()
             if own is None:
-                count = attempt.occurrences.get((self.path, name), 0) + 1
-                attempt.occurrences[(self.path, name)] = count
-                own = str(count)
+                self.occurrences[name] = self.occurrences.get(name, 0) + 1
+                own = str(self.occurrences[name])
             key = f"{name}#{own}" if not self.path else f"{self.path}/{name}#{own}"
             attempt.journal.name(key)
         if len(key) > _KEY_CHARS:

@@ -274,7 +274,7 @@ async def race(branch: Branch, works: list[Work], name: str, is_async: bool) -> 
         else:
             _threads(join, works, len(works))
         decisive, values = join.conclude()
-        branch.is_new(key)
+        branch.stand_before(key)
         assert decisive is not None
         winner = decisive
 
@@ -288,7 +288,7 @@ async def race(branch: Branch, works: list[Work], name: str, is_async: bool) -> 
             branch.settle()
             write()
             await flush(attempt, is_async)
-            branch.is_recorded(key)
+            branch.stand_behind(key)
     if join.outcomes[winner][0] == "failed":
         raise values[0]
     return winner, values[0]

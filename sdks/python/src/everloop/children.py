@@ -89,7 +89,7 @@ async def result_of(branch: Branch, task: str, name: str, hint: Any, *, is_async
         state = attempt.journal.children.get(last)
         if state is None:
             raise branch.stop(Suspended({"child": {"id": key, "task": last}}))
-        branch.is_new(key)
+        branch.stand_before(key)
         output = await blocking(attempt, is_async, lambda asked=last: _output(branch, asked))  # type: ignore[misc]
         if last not in attempt.journal.taken:
             attempt.journal.taken.add(last)
@@ -100,7 +100,7 @@ async def result_of(branch: Branch, task: str, name: str, hint: Any, *, is_async
     if output["state"] == "completed":
         result = output.get("result")
         attempt.completed(key, CHILD, intent, result, now_text())
-        branch.is_recorded(key)
+        branch.stand_behind(key)
         return read(await blocking_resolve(attempt, is_async, result), hint)
     gone = Stopped(f"{last} was cancelled", code="cancelled")
     wire = output["error"] if output["state"] == "failed" else to_wire(gone)

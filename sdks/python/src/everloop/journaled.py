@@ -25,7 +25,6 @@ from .branch import (
 from .canonical import intent as intent_of
 from .codec import NotJson, plain, read
 from .errors import (
-    Abandoned,
     Cancelled,
     Paused,
     Stop,
@@ -116,7 +115,7 @@ async def run_step(
         raise Validation(text, code="nondeterminism")
     if branch.stopped is not None:
         raise branch.stopped
-    _check_needed(branch)
+    branch.check_needed()
     intent = intent_of(arguments)
     recorded = look(branch, key, options.kind, intent)
     tries = 0
@@ -125,7 +124,7 @@ async def run_step(
             raise from_wire(recorded.error)
         if recorded.is_done:
             return read(await blocking_resolve(attempt, is_async, recorded.result), hint)
-    branch.is_new(key)
+    branch.stand_before(key)
     if recorded is not None:
         if recorded.on_unknown == "rerun":
             tries = recorded.failed_tries
@@ -134,7 +133,7 @@ async def run_step(
             if found is not None:
                 result = plain(found.result)
                 attempt.completed(key, options.kind, intent, result, now_text())
-                branch.is_recorded(key)
+                branch.stand_behind(key)
                 return read(await blocking_resolve(attempt, is_async, result), hint)
     branch.busy = key if options.key is None else branch.busy
     try:
@@ -165,6 +164,7 @@ async def aside(attempt: Attempt, is_async: bool, value: Any) -> Any:
 def look(branch: Branch, key: str, kind: str, intent: str) -> Recorded | None:
     """What is recorded of a step."""
     with branch.attempt.lock:
+        branch.check_needed()
         try:
             return branch.attempt.journal.find(key, kind, intent)
         except Paused as paused:
@@ -219,19 +219,13 @@ async def _live(
                 raise then from raised
             await _until_next_try(branch, key, tries, then, is_async)
             continue
-        _check_needed(branch)
+        branch.check_needed()
         kept = await aside(attempt, is_async, result)
         attempt.completed(key, options.kind, intent, kept, started_at)
         if options.key is None:
             # Beside one with a key of its own others may be running in the branch, which are not to be left alone.
-            branch.is_recorded(key)
+            branch.stand_behind(key)
         return read(result, hint)
-
-
-def _check_needed(branch: Branch) -> None:
-    """What an abandoned branch gives is not recorded: the code has gone on without it."""
-    if branch.is_abandoned:
-        raise branch.stop(Abandoned())
 
 
 def _why_cancelled(attempt: Attempt) -> BaseException:
@@ -286,7 +280,7 @@ def _failed(
     branch: Branch, options: Options, key: str, intent: str, raised: BaseException, tries: int, may_retry: bool
 ) -> BaseException | datetime.datetime:
     """Records or holds a failure: the error to raise, or when the step tries again by itself."""
-    _check_needed(branch)
+    branch.check_needed()
     attempt = branch.attempt
     try:
         wire = plain(to_wire(raised))

@@ -76,10 +76,10 @@ def _value(name: str, make: Any) -> Any:
     recorded = look(branch, key, VALUE, _NOTHING)
     if recorded is not None and recorded.is_done:
         return recorded.result
-    branch.is_new(key)
+    branch.stand_before(key)
     value = make()
     attempt.completed(key, VALUE, _NOTHING, value, now_text())
-    branch.is_recorded(key)
+    branch.stand_behind(key)
     return value
 
 
@@ -109,6 +109,7 @@ def version(name: str, lowest: int, highest: int) -> int:
     branch.settle()
     key = f"{branch.path}/{name}#{VERSION}" if branch.path else f"{name}#{VERSION}"
     with attempt.lock:
+        branch.check_needed()
         try:
             decided = attempt.journal.version(key, lowest, highest)
         except BaseException as stop:
@@ -118,7 +119,7 @@ def version(name: str, lowest: int, highest: int) -> int:
         decided = lowest if attempt.journal.has_ahead(branch.path) else highest
         attempt.journal.versions[key] = decided
     attempt.completed(key, VERSION, _NOTHING, decided, now_text())
-    branch.is_recorded(key)
+    branch.stand_behind(key)
     return decided
 
 

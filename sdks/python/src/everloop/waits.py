@@ -51,7 +51,7 @@ async def sleep(branch: Branch, name: str, seconds: float, is_async: bool) -> No
     if left < WARM_WAIT:
         # What is recorded behind it was made when it was over.
         if left > 0 and not branch.replays() and not branch.is_past:
-            branch.is_new(key)
+            branch.stand_before(key)
             await pause(attempt, is_async, left)
         attempt.boundary(branch)
         return
