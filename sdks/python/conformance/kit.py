@@ -186,6 +186,7 @@ _begun = itertools.count(1)
 @task(name="kit.impure")
 def impure(input: Any) -> None:
     step("i", lambda begun: begun, next(_begun))
+    step("j", lambda: None)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ task("kit.impure", async () => {
   begun += 1;
   const i = step("i", async (given: number) => given);
   await i(begun);
+  await step.run("j", () => null);
   return null;
 });
 
