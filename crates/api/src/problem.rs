@@ -43,6 +43,31 @@ pub fn status(code: Code) -> u16 {
     }
 }
 
+/// The JSON-RPC error that a refusal with this code has, where the protocol leaves no other shape for it.
+pub fn json_rpc(code: Code) -> i32 {
+    match status(code) {
+        401 | 403 => -32600,
+        400..=499 => -32602,
+        _ => -32603,
+    }
+}
+
+/// The name that agents know a code by, over MCP: `ADAPTER_TIMEOUT`, `RATE_LIMIT`. Codes without a name of their own are
+/// written in capitals.
+pub fn agent_code(code: &str) -> String {
+    let known = match code.parse() {
+        Ok(Code::Timeout) => "ADAPTER_TIMEOUT",
+        Ok(Code::ExecutorPanicked) => "ADAPTER_CRASHED",
+        Ok(Code::UnknownKind) => "UNKNOWN_ADAPTER",
+        Ok(Code::Overloaded) => "RATE_LIMIT",
+        Ok(Code::LimitReached) => "QUOTA_EXCEEDED",
+        Ok(Code::NotGranted) => "PERMISSION_DENIED",
+        Ok(Code::NotFound) => "TASK_NOT_FOUND",
+        _ => return code.to_ascii_uppercase(),
+    };
+    known.to_owned()
+}
+
 /// Which field is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemField {
@@ -115,6 +140,22 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_has_a_json_rpc_error_and_a_name_of_its_own_for_agents() {
+        let names: std::collections::HashSet<String> =
+            Code::ALL.iter().map(|code| agent_code(code.as_str())).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let name = agent_code(code.as_str());
+            assert!(name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'), "{name}");
+            assert!([-32600, -32602, -32603].contains(&json_rpc(*code)), "{code}");
+            assert_eq!(json_rpc(*code) == -32603, status(*code) >= 500, "{code}");
+        }
+        assert_eq!(agent_code("timeout"), "ADAPTER_TIMEOUT");
+        assert_eq!(agent_code("overloaded"), "RATE_LIMIT");
+        assert_eq!(agent_code("an_executors_own"), "AN_EXECUTORS_OWN");
+    }
 
     #[test]
     fn every_refusal_is_a_client_or_server_error_and_reads_back() {

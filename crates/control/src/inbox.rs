@@ -4,6 +4,8 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::cursor;
 use crate::lists::Paging;
+use crate::tasks::no_task;
+use everloop_engine::machine::holds;
 use everloop_store::error::StoreError;
 use everloop_store::port::{Order, ReadStore, TaskFilter};
 use everloop_store::rows::TaskRow;
@@ -40,6 +42,8 @@ pub struct Item {
     pub want: Want,
     /// What to answer with: the request's id, the input's name, or why it is paused.
     pub id: String,
+    /// Step key of the wait, unique in the task: the request's id where it is a decision.
+    pub step: String,
     /// The question.
     pub prompt: Option<String>,
     /// Words that may be answered.
@@ -97,6 +101,24 @@ impl Control {
     }
 }
 
+impl Control {
+    /// What one task asks of a person.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn questions(&self, caller: &Caller, id: TaskId) -> Result<Vec<Item>, Refusal> {
+        let tenant = caller.tenant;
+        let found = self
+            .engine()
+            .read(move |store| match store.task(tenant, id)? {
+                Some(row) => of_task(store, &row).map(Some),
+                None => Ok(None),
+            })
+            .await?;
+        found.ok_or_else(|| no_task(id))
+    }
+}
+
 fn of_task(store: &dyn ReadStore, row: &TaskRow) -> Result<Vec<Item>, StoreError> {
     let task = &row.task;
     let item = |want, id: String, since| Item {
@@ -104,6 +126,7 @@ fn of_task(store: &dyn ReadStore, row: &TaskRow) -> Result<Vec<Item>, StoreError
         kind: task.spec.kind.clone(),
         title: task.spec.title.clone().or_else(|| task.spec.name.clone()),
         want,
+        step: id.clone(),
         id,
         prompt: None,
         choices: Vec::new(),
@@ -125,8 +148,12 @@ fn of_task(store: &dyn ReadStore, row: &TaskRow) -> Result<Vec<Item>, StoreError
     }
     if let Some(wait) = &task.waiting_for {
         wait.leaves(&mut |leaf| {
-            if let Wait::Input { name, .. } = leaf {
-                items.push(item(Want::Input, name.clone(), task.updated_at));
+            // One of several may have come already.
+            if let Wait::Input { name, id } = leaf
+                && !holds(task, leaf, task.updated_at)
+            {
+                let found = item(Want::Input, name.clone(), task.updated_at);
+                items.push(Item { step: id.clone(), ..found });
             }
         });
     }

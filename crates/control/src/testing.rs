@@ -1,8 +1,8 @@
 //! A control over a database in memory, and a worker that follows a script: for the tests of the faces.
 //!
 //! The script is the input of a task of kind `mock`; every part is optional:
-//! `{"steps": [{"name", "events", "result"}], "frames": n, "hold": bool, "wait_for_input": name, "ask": prompt, "fail": error,
-//! "logs": [line], "result"}`. A task that holds does nothing until it is told to pause or to give up.
+//! `{"steps": [{"name", "events", "result"}], "frames": n, "hold": bool, "wait_for_input": name, "wait_for_inputs": [name],
+//! "timer_ms": n, "ask": prompt, "fail": error, "logs": [line], "result"}`. A task that holds does nothing until it is told to pause or to give up.
 
 use crate::control::{Control, Options, Parts};
 use everloop_engine::engine::{self, Engine, Threads};
@@ -83,7 +83,11 @@ impl Bench {
 
     /// A worker in this process, for tasks of kind `mock`. It works as long as its future is polled.
     pub fn worker(&self) -> ScriptedWorker {
-        ScriptedWorker { source: EngineSource::embedded(self.engine.clone()), held: HashMap::new() }
+        ScriptedWorker {
+            source: EngineSource::embedded(self.engine.clone()),
+            engine: self.engine.clone(),
+            held: HashMap::new(),
+        }
     }
 }
 
@@ -115,6 +119,10 @@ struct Script {
     frames: u32,
     hold: bool,
     wait_for_input: Option<String>,
+    /// All of these, and the result is what came.
+    wait_for_inputs: Vec<String>,
+    /// It waits for so long before it ends.
+    timer_ms: u64,
     ask: Option<String>,
     fail: Option<TaskError>,
     logs: Vec<String>,
@@ -133,6 +141,7 @@ struct ScriptStep {
 /// A worker that follows the scripts of its tasks.
 pub struct ScriptedWorker {
     source: EngineSource,
+    engine: Arc<Engine>,
     held: HashMap<everloop_types::id::TaskId, Assignment>,
 }
 
@@ -260,6 +269,31 @@ impl ScriptedWorker {
                 }
                 None => AttemptEnd::Waiting { wait: Wait::Input { id: "input#1".to_owned(), name } },
             };
+        }
+        if !script.wait_for_inputs.is_empty() {
+            let mut came = std::collections::BTreeMap::new();
+            for entry in &assignment.journal {
+                if let EventBody::Input(input) = &entry.body {
+                    came.insert(input.name.clone(), (input.id.clone(), input.data.clone()));
+                }
+            }
+            let step = |name: &str| format!("input/{name}#1");
+            end = if script.wait_for_inputs.iter().all(|name| came.contains_key(name)) {
+                let taken =
+                    came.iter().map(|(name, (id, _))| InputTaken { id: id.clone(), step: step(name) });
+                events.extend(taken.map(EventBody::from));
+                let data: std::collections::BTreeMap<_, _> =
+                    came.into_iter().map(|(name, (_, data))| (name, data)).collect();
+                let result = serde_json::to_string(&data).unwrap_or_default();
+                AttemptEnd::Completed { result: Json::from_canonical(result).unwrap_or_default() }
+            } else {
+                let wait = |name: &String| Wait::Input { id: step(name), name: name.clone() };
+                AttemptEnd::Waiting { wait: Wait::All(script.wait_for_inputs.iter().map(wait).collect()) }
+            };
+        }
+        if script.timer_ms > 0 && assignment.attempt == 1 {
+            let at = self.engine.now().plus(Duration::from_millis(script.timer_ms));
+            end = AttemptEnd::Waiting { wait: Wait::Timer { at, id: "timer#1".to_owned() } };
         }
         if let Some(prompt) = script.ask {
             let id = "ask#1".to_owned();

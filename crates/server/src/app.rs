@@ -72,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) mcp: crate::mcp::Face,
 }
 
 /// Waits until the server stops.

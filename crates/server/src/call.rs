@@ -164,10 +164,7 @@ impl Call {
 
     /// The W3C trace context, if it is well formed.
     pub(crate) fn trace(&self) -> Option<String> {
-        let text = self.parts.headers.get("traceparent")?.to_str().ok()?;
-        let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-        let hex = text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-        (hex && lengths == [2, 32, 16, 2]).then(|| text.to_owned())
+        trace(self.parts.headers.get("traceparent")?.to_str().ok())
     }
 
     /// The body as a new task.
@@ -184,6 +181,14 @@ impl Call {
         };
         Ok(new_task(request, sent, header_key, trace))
     }
+}
+
+/// A W3C trace context, if it is well formed.
+pub(crate) fn trace(text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    let hex = text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    (hex && lengths == [2, 32, 16, 2]).then(|| text.to_owned())
 }
 
 /// What control takes for a new task.

@@ -11,6 +11,7 @@ mod app;
 mod call;
 mod docs;
 mod guard;
+mod mcp;
 mod metrics;
 mod query;
 pub mod rehearsal;

@@ -4,6 +4,7 @@ use crate::answer::{Answer, Fail};
 use crate::app::App;
 use crate::call::Call;
 use crate::docs;
+use crate::mcp;
 use crate::rest;
 use crate::route::{Route, id_of, label};
 use crate::sse;
@@ -11,6 +12,7 @@ use crate::ws;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::ACCEPT;
+use axum::routing::any;
 use everloop_api::event::{EventPage, FeedPage};
 use everloop_api::task::{TaskRequest, TaskView};
 use everloop_types::error::{Code, Refusal};
@@ -30,6 +32,7 @@ pub(crate) fn router(app: App) -> Router {
     for route in table() {
         router = router.route(&route.full_path(), route.handler);
     }
+    router = router.route(mcp::PATH, any(mcp::handle));
     router.fallback(nothing_here).method_not_allowed_fallback(other_method).with_state(app)
 }
 

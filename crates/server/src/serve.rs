@@ -1,6 +1,7 @@
 //! The server as a function.
 
 use crate::app::{App, Entrance, Options, Shared, stopped};
+use crate::mcp::Face;
 use crate::metrics::Metrics;
 use crate::routes;
 use crate::timed::Timed;
@@ -36,7 +37,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (max_connections, stop_timeout) = (options.max_connections, options.stop_timeout);
-    let app = App::new(Shared { control: control.clone(), options, metrics: Arc::default(), stopping });
+    let mcp = Face::new(control.clone(), stopping.clone());
+    let app = App::new(Shared { control: control.clone(), options, metrics: Arc::default(), stopping, mcp });
     let entrance = Entrance { router: routes::router(app.clone()), app };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);

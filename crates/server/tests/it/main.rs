@@ -19,6 +19,8 @@ mod kinds;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod protocol;
