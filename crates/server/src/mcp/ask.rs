@@ -1,5 +1,6 @@
 //! What a task asks of a person, as MCP asks it: elicitation.
 
+use super::handler::Asked;
 use everloop_control::acts::NewInput;
 use everloop_control::inbox::{Item, Want};
 use everloop_control::{Caller, Control, door};
@@ -102,9 +103,17 @@ fn accepts(response: &Value) -> bool {
     response.get("action").and_then(Value::as_str) == Some("accept")
 }
 
-/// Whether a question was answered with no answer: it is left to others then.
-pub(super) fn declined(responses: &InputResponses, step: &str) -> bool {
-    responses.get(step).is_some_and(|response| !accepts(response))
+/// What a client that can ask a person shall ask: all but what that person has turned down.
+pub(super) fn to_ask(asked: &Asked, items: &[Item], responses: Option<&InputResponses>) -> InputRequests {
+    if !asked.can_ask() {
+        return InputRequests::new();
+    }
+    let declined = |step: &String| {
+        responses.and_then(|given| given.get(step)).is_some_and(|response| !accepts(response))
+    };
+    let mut requests = requests(items);
+    requests.retain(|step, _| !declined(step));
+    requests
 }
 
 /// Whether an answer came after another, or after the task's end.

@@ -1,7 +1,7 @@
 //! What the face answers.
 
 use super::wait::Waiter;
-use super::{errors, resources, tasks, tools};
+use super::{errors, kinds, resources, tasks, tools};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use everloop_control::{Caller, Control};
@@ -93,12 +93,12 @@ impl Handler {
     }
 
     /// Every tool.
-    pub(super) fn tools(&self) -> Vec<Tool> {
-        #[cfg_attr(not(feature = "mcp-fixtures"), expect(unused_mut, reason = "fixtures come to it"))]
+    async fn tools(&self, asked: &Asked) -> Result<Vec<Tool>, Refusal> {
         let mut tools = tools::TABLE.clone();
+        tools.extend(kinds::tools(asked).await?);
         #[cfg(feature = "mcp-fixtures")]
         tools.extend(super::fixtures::tools());
-        tools
+        Ok(tools)
     }
 }
 
@@ -133,9 +133,11 @@ impl ServerHandler for Handler {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools()).with_ttl_ms(LIST_TTL_MS))
+        let asked = self.asked(&context).map_err(rpc)?;
+        let tools = self.tools(&asked).await.map_err(rpc)?;
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS))
     }
 
     async fn call_tool(

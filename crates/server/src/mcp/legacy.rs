@@ -181,7 +181,7 @@ async fn result(handler: &Handler, asked: &Asked, handle: &str) -> Result<Value,
         if !shown.task().state.is_terminal() {
             continue;
         }
-        let mut result = serde_json::to_value(tasks::result(&shown)).unwrap_or_default();
+        let mut result = serde_json::to_value(tasks::result(shown, Vec::new())).unwrap_or_default();
         if let Some(object) = result.as_object_mut() {
             object.remove("resultType");
         }

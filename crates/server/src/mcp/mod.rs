@@ -11,6 +11,7 @@ mod errors;
 #[cfg(feature = "mcp-fixtures")]
 mod fixtures;
 mod handler;
+mod kinds;
 mod legacy;
 mod resources;
 mod schema;

@@ -54,9 +54,9 @@ pub(super) fn seed(shown: &Shown) -> Task {
 }
 
 /// What the call of the tool would have given.
-pub(super) fn result(shown: &Shown) -> CallToolResult {
+pub(super) fn result(shown: Shown, questions: Vec<Item>) -> CallToolResult {
     let failed = shown.task().state == State::Failed;
-    let mut result = structured(&TaskAnswer::of(shown.clone(), Vec::new()));
+    let mut result = structured(&TaskAnswer::of(shown, questions));
     result.is_error = Some(failed);
     result
 }
@@ -71,7 +71,8 @@ pub(super) fn detailed(shown: &Shown, questions: &[Item]) -> DetailedTask {
     let payload = match status {
         TaskStatus::InputRequired => TaskPayload::InputRequired { input_requests: ask::requests(questions) },
         TaskStatus::Completed => {
-            let mut result = object(serde_json::to_value(result(shown)).unwrap_or_default());
+            let mut result =
+                object(serde_json::to_value(result(shown.clone(), Vec::new())).unwrap_or_default());
             result.remove("resultType");
             TaskPayload::Completed { result }
         }

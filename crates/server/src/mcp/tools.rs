@@ -131,7 +131,12 @@ pub(super) static TABLE: LazyLock<Vec<Tool>> = LazyLock::new(|| {
 
 /// Whether a call of this tool may be answered with a handle in place of a result.
 pub(super) fn may_be_task(name: &str) -> bool {
-    matches!(name, "start_task" | "wait_task")
+    matches!(name, "start_task" | "wait_task") || !is_ours(name)
+}
+
+/// Whether it is one of the table, and not a kind.
+pub(super) fn is_ours(name: &str) -> bool {
+    TABLE.iter().any(|tool| tool.name == name)
 }
 
 /// Reads arguments as strictly as a request over HTTP.
@@ -154,7 +159,7 @@ pub(super) async fn call(
     request: CallToolRequestParams,
     waiter: &mut Waiter,
 ) -> Result<Option<CallToolResponse>, Refusal> {
-    let arguments = request.arguments;
+    let arguments = request.arguments.clone();
     let (control, caller) = (&asked.control, &asked.caller);
     let answer = match request.name.as_ref() {
         "start_task" => start(asked, arguments).await?,
@@ -168,19 +173,15 @@ pub(super) async fn call(
             let timeout = args.timeout_s.map_or(USUAL, Duration::from_secs);
             let id = control.resolve(caller.tenant, &args.task_id).await?;
             if asked.wants_tasks() {
-                return Ok(Some(handle(control.get(caller, id).await?)));
+                return Ok(Some(handle(&control.get(caller, id).await?)));
             }
             if let Some(responses) = &request.input_responses {
                 let open = control.questions(caller, id).await?;
                 ask::answer(control, caller, id, &open, responses).await?;
             }
             let (shown, questions) = waiter.wait(control, caller, id, timeout).await?;
-            // Whoever can ask a person is asked to, but for what that person has turned down.
-            let mut requests = ask::requests(&questions);
-            requests.retain(|step, _| {
-                !request.input_responses.as_ref().is_some_and(|given| ask::declined(given, step))
-            });
-            if asked.can_ask() && !requests.is_empty() {
+            let requests = ask::to_ask(asked, &questions, request.input_responses.as_ref());
+            if !requests.is_empty() {
                 return Ok(Some(InputRequiredResult::from_input_requests(requests).into()));
             }
             task(shown, questions)
@@ -201,19 +202,19 @@ pub(super) async fn call(
             structured(&views::receipt(control.receipt(caller, id).await?)).into()
         }
         "list_tasks" => list(asked, read(arguments)?).await?,
-        _ => return Ok(None),
+        _ => return super::kinds::call(asked, request, waiter).await,
     };
     Ok(Some(answer))
 }
 
 /// The handle of a task, for clients that know handles.
-fn handle(shown: Shown) -> CallToolResponse {
-    CreateTaskResult::new(tasks::seed(&shown)).into()
+pub(super) fn handle(shown: &Shown) -> CallToolResponse {
+    CreateTaskResult::new(tasks::seed(shown)).into()
 }
 
 async fn start(asked: &Asked, arguments: Option<JsonObject>) -> Result<CallToolResponse, Refusal> {
     let shown = submit(asked, read::<args::StartTask>(arguments.clone())?.into(), arguments).await?;
-    Ok(if asked.wants_tasks() { handle(shown) } else { task(shown, Vec::new()) })
+    Ok(if asked.wants_tasks() { handle(&shown) } else { task(shown, Vec::new()) })
 }
 
 /// Starts a task. The arguments as they were sent tell the repetition of a call from another call.

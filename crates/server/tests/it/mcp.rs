@@ -2,6 +2,7 @@
 
 use crate::harness::Server;
 use crate::http::Answer;
+use crate::protocol::Worker;
 use serde_json::{Value, json};
 
 const MODERN: &str = "2026-07-28";
@@ -436,4 +437,53 @@ async fn a_call_sent_twice_with_its_idempotency_key_is_one_task() {
     }
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[1], ids[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_exposed_is_a_tool_with_its_own_schema() {
+    let server = Server::start().await;
+    let takes = json!({"type": "object", "properties": {"ask": {"type": "string"}, "result": {}, "fail": {}}, "additionalProperties": false});
+    let offer = |kind: &str, takes: Value, expose: Value| json!({"kind": kind, "versions": [1], "about": "Counts.", "expose": expose, "input_schema": takes, "output_schema": {"type": "integer"}});
+    let kinds = json!([
+        offer("count", takes.clone(), json!(["mcp"])),
+        offer("plain", json!({"type": "string"}), json!(["mcp"])),
+        offer("hidden", takes.clone(), json!([])),
+        offer("start_task", takes.clone(), json!(["mcp"])),
+    ]);
+    let worker = Worker::offering(&server, "counts", &kinds).await;
+    let client = Client::plain(&server);
+    let answer = client.ask("tools/list", json!({})).await;
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    let find = |name: &str| tools.iter().filter(|tool| tool["name"] == name).collect::<Vec<_>>();
+    assert_eq!((find("count").len(), find("hidden").len(), find("start_task").len()), (1, 0, 1));
+    assert_eq!(find("count")[0]["inputSchema"], takes);
+    assert_eq!(find("count")[0]["outputSchema"]["properties"]["result"], json!({"type": "integer"}));
+    assert_eq!(find("plain")[0]["inputSchema"]["properties"]["input"], json!({"type": "string"}));
+    assert!(find("start_task")[0]["inputSchema"]["properties"]["kind"].is_object());
+    assert_eq!(client.refused("count", json!({"ask": 3})).await["fields"][0]["field"], "input.ask");
+    let unknown = client.ask("tools/call", json!({"name": "hidden", "arguments": {}})).await;
+    assert_eq!(unknown["error"]["code"], -32602);
+
+    // The worker asks, a person answers in the second round, and the call ends as its task does.
+    let forms = Client::with_forms(&server);
+    let ask = json!({"name": "count", "arguments": {"ask": "how many?"}});
+    let asking = async {
+        let held = worker.claim(1).await["assignments"][0].clone();
+        let wait = json!({"batch": 1, "for": {"input": {"id": "in#1", "name": "number"}}});
+        worker.send(&held, "suspend", wait).await.expect(204);
+    };
+    let (asked, ()) = tokio::join!(forms.ask("tools/call", ask.clone()), asking);
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    let mut again = ask;
+    again["inputResponses"] = json!({"in#1": {"action": "accept", "content": {"value": "3"}}});
+    again["requestState"] = asked["result"]["requestState"].clone();
+    let finishing = async {
+        let held = worker.claim(2).await["assignments"][0].clone();
+        worker.send(&held, "finish", json!({"batch": 1, "result": 3})).await.expect(204);
+    };
+    let (answer, ()) = tokio::join!(forms.ask("tools/call", again), finishing);
+    assert_eq!(answer["result"]["structuredContent"]["result"], 3, "{answer}");
+    assert_eq!(answer["result"]["isError"], false);
+    let tasks = server.get("/api/v1/tasks?kind=count").await.json();
+    assert_eq!(tasks["items"].as_array().unwrap().len(), 1, "two rounds, one task");
 }

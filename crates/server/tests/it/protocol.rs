@@ -11,7 +11,11 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(crate) async fn register(server: &'a Server, name: &str) -> Self {
-        let spec = json!({"name": name, "protocol": 1, "kinds": [{"kind": "render", "versions": [1, 2]}], "max_concurrent_tasks": 4, "capabilities": ["gpu"]});
+        Self::offering(server, name, &json!([{"kind": "render", "versions": [1, 2]}])).await
+    }
+
+    pub(crate) async fn offering(server: &'a Server, name: &str, kinds: &Value) -> Self {
+        let spec = json!({"name": name, "protocol": 1, "kinds": kinds, "max_concurrent_tasks": 4, "capabilities": ["gpu"]});
         let worker = server.post("/api/v1/workers", &spec).await.expect(201);
         assert_eq!(
             (&worker["status"], &worker["queues"]),
