@@ -15,6 +15,7 @@ mod http;
 mod inprocess;
 mod life;
 mod load;
+mod mcp;
 mod process;
 mod report;
 mod scale;
@@ -33,6 +34,7 @@ fn tell(rows: &mut Vec<report::Row>, row: report::Row) {
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
+    let mut mcp_only = false;
     let (mut time, mut json, mut postgres, mut finished) = (Duration::from_secs(3), None, None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -40,9 +42,10 @@ fn main() -> anyhow::Result<()> {
             "--seconds" => time = Duration::from_secs(args.next().unwrap_or_default().parse()?),
             "--json" => json = args.next(),
             "--postgres" => postgres = args.next(),
+            "--mcp" => mcp_only = true,
             "--scale" => finished = Some(args.next().unwrap_or_default().parse()?),
             other => anyhow::bail!(
-                "{other}: only --seconds N, --json FILE, --postgres URL and --scale TASKS are known"
+                "{other}: only --seconds N, --json FILE, --postgres URL, --mcp and --scale TASKS are known"
             ),
         }
     }
@@ -53,6 +56,11 @@ fn main() -> anyhow::Result<()> {
             scale::pollers(&mut rows, &mut figures)?;
             scale::overload(&mut rows, &mut figures)?;
             scale::file(finished, &mut rows, &mut figures)?;
+        }
+        None if mcp_only => {
+            let folder = tempfile::tempdir_in(".")?;
+            let (_running, address) = process::server(folder.path(), &[])?;
+            mcp::beside_rest(&address, time, &mut rows, &mut figures)?;
         }
         None => speed(time, postgres, &mut rows, &mut figures)?,
     }
@@ -85,6 +93,7 @@ fn speed(
     let (running, address) = process::server(folder.path(), &[])?;
     tell(rows, http::batches(&address, time, &Default::default())?);
     tell(rows, http::remote(&address, time)?);
+    mcp::beside_rest(&address, time, rows, figures)?;
     tell(rows, http::steps(&address, 1, 1_000)?);
     tell(rows, http::steps(&address, 64, 100)?);
     for followers in [1, 100, 1_000] {

@@ -16,6 +16,7 @@ mod examples;
 mod faults;
 mod fuzz;
 mod lane;
+mod mcp;
 mod mutants;
 mod package;
 mod postgres;
@@ -53,6 +54,7 @@ The tools of the house.
                                   other, and count the seeds until the simulation finds each
   cargo xtask schemathesis [--examples N] [--seed S]
                                   send a server whatever its OpenAPI document allows and forbids
+  cargo xtask mcp-conformance     run the conformance suite of MCP and real clients against the server
   cargo xtask fuzz [--seconds N] [--only TARGET]
                                   feed what reads bytes of others with bytes that lead somewhere
   cargo xtask faults              freeze the server, fill its disk, starve it, damage its files, turn
@@ -85,6 +87,7 @@ fn run(args: &[OsString]) -> Result<ExitCode> {
         "bench" => bench::run(rest),
         "crash" => crash::run(rest),
         "schemathesis" => schemathesis::run(rest),
+        "mcp-conformance" => mcp::lane().map(|()| ExitCode::SUCCESS),
         "fuzz" => fuzz::run(rest),
         "faults" => faults::run(rest),
         "package" => package::run(rest),

@@ -2,7 +2,9 @@
 
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
-use crate::{crash, examples, faults, fuzz, package, postgres, python, schemathesis, sim, tidy, typescript};
+use crate::{
+    crash, examples, faults, fuzz, mcp, package, postgres, python, schemathesis, sim, tidy, typescript,
+};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ const LANES: &[Lane] = &[
     Lane { name: "crash-sqlite", run: |_| crash::lane_sqlite() },
     Lane { name: "crash-postgres", run: |_| crash::lane_postgres() },
     Lane { name: "schemathesis", run: |_| schemathesis::lane() },
+    Lane { name: "mcp-conformance", run: |_| mcp::lane() },
     Lane { name: "fuzz", run: |_| fuzz::lane() },
     Lane { name: "faults", run: |_| faults::lane() },
     Lane { name: "typescript", run: |_| typescript::lane() },

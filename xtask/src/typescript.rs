@@ -57,7 +57,7 @@ fn node() -> Result<()> {
 }
 
 /// The first number of `v20.11.1`.
-fn major(version: &str) -> Option<u32> {
+pub(crate) fn major(version: &str) -> Option<u32> {
     version.trim_start_matches('v').split('.').next()?.parse().ok()
 }
 

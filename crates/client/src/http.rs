@@ -87,6 +87,8 @@ pub(crate) struct Call {
     wait: Duration,
     /// Whether the answer is a stream that may last.
     streaming: bool,
+    /// Whether an answer is passed on whatever its status, unless it is a problem of ours.
+    passing: bool,
 }
 
 impl Call {
@@ -101,6 +103,7 @@ impl Call {
             repeatable,
             wait: Duration::ZERO,
             streaming: false,
+            passing: false,
         }
     }
 
@@ -158,6 +161,11 @@ impl Call {
         }
     }
 
+    pub(crate) fn passing(mut self) -> Self {
+        self.passing = true;
+        self
+    }
+
     pub(crate) fn streaming(mut self) -> Self {
         self.streaming = true;
         self
@@ -198,7 +206,7 @@ impl Client {
     }
 
     /// A key that names one request, however often it is sent.
-    pub(crate) fn request_key(&self) -> String {
+    pub fn request_key(&self) -> String {
         let options = self.options();
         let bytes = self.shared.ids.next(options.clock.now(), options.random.as_ref());
         everloop_types::id::RequestId(bytes).to_string()
@@ -293,7 +301,8 @@ impl Client {
             request = request.timeout(ANSWER + call.wait);
         }
         let answer = request.send().await.map_err(|error| self.network(&error))?;
-        if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED {
+        let passes = call.passing && !is_problem(&answer);
+        if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED || passes {
             return Ok(answer);
         }
         Err(self.refusal(&place, answer).await)
@@ -324,11 +333,7 @@ impl Client {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse().ok())
             .map(Duration::from_secs);
-        let is_problem = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.starts_with(MEDIA_TYPE));
+        let is_problem = is_problem(&answer);
         let is_transient = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS
@@ -347,6 +352,11 @@ impl Client {
         };
         Failed { error, is_transient, retry_after }
     }
+}
+
+fn is_problem(answer: &Response) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with(MEDIA_TYPE))
 }
 
 /// A builder that knows how to speak TLS where that is needed. Where it is not, the machine's certificates are not read: that

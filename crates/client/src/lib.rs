@@ -20,6 +20,7 @@ pub mod error;
 pub mod feed;
 pub mod follow;
 mod http;
+pub mod mcp;
 mod sse;
 pub mod system;
 pub mod tasks;

@@ -13,6 +13,7 @@ mod duration;
 mod explain;
 mod ground;
 mod logging;
+mod mcp;
 mod migrate;
 mod replay;
 mod run;
@@ -76,6 +77,7 @@ fn dispatch(cli: Cli) -> Outcome {
         | Command::Run(_)
         | Command::Task(_)
         | Command::DeadLetters(_)
+        | Command::Mcp(_)
         | Command::Verify(_)
         | Command::Doctor
         | Command::Config(_)
@@ -94,6 +96,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(run) => run::run(&ground, &run),
         Command::Task(task) => task::run(&ground, task),
         Command::DeadLetters(letters) => dead_letters::run(&ground, letters),
+        Command::Mcp(mcp) => mcp::run(&ground, &mcp),
         Command::Verify(verify) => verify::run(&ground, &verify),
         Command::Doctor => doctor::run(&ground),
         Command::Config(config) => config::run(&ground, &config),

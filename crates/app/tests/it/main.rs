@@ -21,6 +21,8 @@ mod help;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod refused;

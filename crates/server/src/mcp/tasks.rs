@@ -71,10 +71,8 @@ pub(super) fn detailed(shown: &Shown, questions: &[Item]) -> DetailedTask {
     let payload = match status {
         TaskStatus::InputRequired => TaskPayload::InputRequired { input_requests: ask::requests(questions) },
         TaskStatus::Completed => {
-            let mut result =
-                object(serde_json::to_value(result(shown.clone(), Vec::new())).unwrap_or_default());
-            result.remove("resultType");
-            TaskPayload::Completed { result }
+            let result = serde_json::to_value(result(shown.clone(), Vec::new()));
+            TaskPayload::Completed { result: object(result.unwrap_or_default()) }
         }
         TaskStatus::Failed => {
             let error = shown.task().error.as_ref().map(errors::broken);

@@ -282,6 +282,8 @@ async fn send(asked: &Asked, args: args::SendInput) -> Result<CallToolResponse, 
     let id = control.resolve(caller.tenant, &args.task_id).await?;
     let shown = match (args.input, args.decision) {
         (Some(InputRequest { name, data, id: own }), None) => {
+            // A call that is repeated because its answer was lost is one input.
+            let own = own.or_else(|| asked.header_key.as_ref().map(|key| format!("mcp:{key}")));
             control.input(caller, id, NewInput { name, data, id: own }).await?.1
         }
         (None, Some(DecisionRequest { id: request, decision, note, result })) => {

@@ -254,6 +254,10 @@ async fn a_handle_is_the_tasks_id_and_ends_as_the_task_does() {
                 (&json!(-32603), &json!("it broke"))
             ),
         }
+        if status == "completed" {
+            // It is the very result that the call would have had.
+            assert_eq!(got["result"]["resultType"], "complete");
+        }
         // What has ended stays as it is.
         assert_eq!(
             client.ask("tasks/cancel", json!({"taskId": id})).await["result"]["resultType"],

@@ -1,9 +1,11 @@
 //! The grammar of the command line. What the commands do stands in the files beside this one.
 
 mod database;
+mod mcp;
 mod task;
 
 pub(crate) use database::{BackupArgs, MigrateArgs, MigrateCommand, RestoreArgs};
+pub(crate) use mcp::{InstallArgs, McpArgs, McpCommand};
 pub(crate) use task::{
     DeadLettersCommand, DecideArgs, ExportArgs, FollowArgs, ForkArgs, GetArgs, InputArgs, ListArgs, LogsArgs,
     RedriveArgs, StartArgs, SteerArgs, TaskArgs, TaskCommand,
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dead-letters list\n  everloop dead-letters redrive task_…")]
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Give an agent's host the tools for tasks, over MCP
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop mcp install claude-code   tell a host of it\n  everloop mcp                       what the host then starts")]
+    Mcp(McpArgs),
     /// Check an export or a receipt, without server and network
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop verify task.jsonl\n  everloop verify task.jsonl --key jwks.json")]
     Verify(VerifyArgs),
@@ -346,6 +351,7 @@ impl Command {
                 let folder = run.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
                 folder.map(|folder| ("data_dir", folder)).into_iter().collect()
             }
+            Self::Mcp(mcp) => mcp.flags(),
             Self::Task(_)
             | Self::DeadLetters(_)
             | Self::Bench(_)
