@@ -337,7 +337,11 @@ async fn start_engine(
 
 /// The executors that need nothing of the machine.
 fn plain(extra: &Registry) -> Registry {
-    extra.clone().with(Arc::new(everloop_exec::mock::Mock)).with(Arc::new(everloop_exec::http::Http::new()))
+    extra
+        .clone()
+        .with(Arc::new(everloop_exec::mock::Mock))
+        .with(Arc::new(everloop_exec::http::Http::new()))
+        .with(Arc::new(everloop_exec::mcp::Mcp))
 }
 
 /// The executors of a worker whose attempts get their folders under `workspaces`. Commands run where they are allowed to.

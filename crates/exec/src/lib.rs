@@ -1,9 +1,10 @@
 //! The executors that come with the program.
 //!
-//! [`mock`] plays scripts, [`http`] makes one request, [`shell`] runs one command. [`shell::guard`] is the process that holds
+//! [`mock`] plays scripts, [`http`] makes one request, [`mcp`] calls one tool, [`shell`] runs one command. [`shell::guard`] is the process that holds
 //! a command: the program starts itself as one.
 
 pub mod http;
+pub mod mcp;
 pub mod mock;
 mod output;
 pub mod shell;

@@ -1,7 +1,7 @@
 //! `everloop mcp`: messages passed on line by line, and hosts that are told of it.
 #![expect(clippy::disallowed_methods, reason = "the tests run the program and look at its files")]
 
-use crate::harness::{Place, said};
+use crate::harness::{Place, eventually, said};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -165,4 +165,61 @@ fn hosts_are_told_and_it_can_be_undone() {
     assert_eq!(refused.code, 5);
     assert!(refused.err.contains("add this by hand"), "{}", refused.err);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ // mine\n}");
+}
+
+#[test]
+fn a_tool_of_another_server_is_called_once_and_its_task_is_followed() {
+    let (other, place) = (Place::new(), Place::new());
+    let there = other.server(&[]);
+    let host = there.url.trim_start_matches("http://").to_owned();
+    let here = place.server(&[]);
+    let input = |tool: &str, arguments: Value| {
+        json!({"url": format!("{}/mcp", there.url), "tool": tool, "arguments": arguments}).to_string()
+    };
+    let list = input("list_tasks", json!({}));
+    let refused = place.run(&["task", "start", "mcp", "--input", &list]);
+    assert!(refused.code == 5 && refused.err.contains("is not granted"), "{refused:?}");
+    let call = |input: &str, more: &[&str]| {
+        let mut all =
+            vec!["--json", "task", "start", "mcp", "--allow-host", &host, "--wait", "50s", "--input", input];
+        all.extend(more);
+        let said = place.run(&all);
+        serde_json::from_str::<Value>(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    };
+    assert_eq!(call(&list, &[])["result"]["structured"]["tasks"], json!([]));
+    let unknown = call(&input("rm_rf", json!({})), &[]);
+    assert_eq!(unknown["error"]["code"], "mcp_refused", "{unknown}");
+    let failed = call(&input("get_task_status", json!({"task_id": "key:none"})), &[]);
+    assert_eq!(failed["error"]["code"], "mcp_tool_failed", "{failed}");
+    assert!(failed["error"]["message"].as_str().unwrap().contains("TASK_NOT_FOUND"), "{failed}");
+
+    // A call that the other side answers with a task: no worker is held, and a crash here makes no second one there.
+    let slow = json!({"kind": "mock", "input": {"steps": [{"duration_ms": 4000}], "result": 7}});
+    let slow = input("start_task", slow);
+    let start = ["--json", "task", "start", "mcp", "--allow-host", &host, "--key", "far", "--input", &slow];
+    let id = place.run(&start).json()["id"].as_str().unwrap().to_owned();
+    eventually("the wait for the other side", || {
+        let task = place.run(&["--json", "task", "get", &id]).json();
+        assert!(task["finished_at"].is_null(), "{task}");
+        (task["state"] == "waiting").then_some(())
+    });
+    here.kill();
+    let here = place.server(&[]);
+    let done = call(&slow, &["--key", "far"]);
+    assert_eq!((&done["state"], &done["id"]), (&json!("completed"), &json!(id)), "{done}");
+    assert_eq!(done["result"]["structured"]["result"], 7, "{done}");
+    let mocks = other.run(&["task", "list", "--kind", "mock", "--json"]).ok();
+    assert_eq!(mocks.lines().count(), 1, "{mocks}");
+    drop((here, there));
+}
+
+#[test]
+fn the_registry_entry_is_of_this_version() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../server.json")).unwrap();
+    let entry: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(entry["version"], env!("CARGO_PKG_VERSION"));
+    assert!(entry["description"].as_str().unwrap().len() <= 100);
+    assert_eq!(entry["name"].as_str().unwrap().split('/').count(), 2);
+    assert_eq!(entry["remotes"][0]["type"], "streamable-http");
+    assert!(entry["remotes"][0]["url"].as_str().unwrap().ends_with("/mcp"));
 }

@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 /// One entry of `policy.profile.hosts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Grant {
+pub(crate) struct Grant {
     /// Without the dot at the end, in the form in which an URL carries it.
     host: String,
     /// Whether it is for everything below the host, and not for the host.
@@ -14,7 +14,7 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no host: use example.com, example.com:8443 or *.example.com");
         let (below, rest) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -62,7 +62,7 @@ fn host_of(url: &Url) -> Option<String> {
 ///
 /// # Errors
 /// The words for what is missing.
-pub(super) fn granted(grants: &[Grant], url: &Url) -> Result<(), String> {
+pub(crate) fn granted(grants: &[Grant], url: &Url) -> Result<(), String> {
     let default_port = if url.scheme() == "https" { 443 } else { 80 };
     let port = url.port().unwrap_or(default_port);
     let host = host_of(url).unwrap_or_default();

@@ -168,7 +168,7 @@ fn read_url(text: &str) -> Result<Url, String> {
 }
 
 /// Refuses what is never called, whoever asks: other schemes, and credentials in the address.
-pub(super) fn check_url(url: &Url) -> Result<(), String> {
+pub(crate) fn check_url(url: &Url) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("the scheme {} is not called: use https or http", url.scheme()));
     }

@@ -4,7 +4,7 @@
 //! events of the source `body`; the result is `{status, headers, body | body_text | body_base64, bytes, truncated?}`.
 
 mod answer;
-mod hosts;
+pub(crate) mod hosts;
 pub(crate) mod input;
 mod send;
 
@@ -49,7 +49,7 @@ impl Http {
     }
 }
 
-fn build_client() -> Result<Client, reqwest::Error> {
+pub(crate) fn build_client() -> Result<Client, reqwest::Error> {
     // An error says that the program has chosen its own provider before, which does as well.
     let _ = rustls::crypto::CryptoProvider::install_default(rustls::crypto::ring::default_provider());
     Client::builder()

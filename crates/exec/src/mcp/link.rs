@@ -1,0 +1,194 @@
+//! The other side: one connection for one exchange, since nothing may be lost with it.
+
+use super::input::Call;
+use everloop_types::error::{Class, Code, TaskError};
+use everloop_types::json::Json;
+use everloop_worker::context::canonical;
+use reqwest::header::HeaderValue;
+use rmcp::RoleClient;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities, ClientConfig,
+    GetTaskParams, Implementation, InputRequest, ProtocolVersion, TASKS_EXTENSION_ID, TaskPayload, Tool,
+    UpdateTaskParams,
+};
+use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RunningService, ServiceError};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a call was answered with.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answered {
+    /// It is done.
+    Done {
+        /// The result of the tool.
+        result: Json,
+    },
+    /// It goes on as a task of the other side.
+    Task {
+        /// Its handle.
+        handle: String,
+        /// How often the other side wants to be asked.
+        poll_ms: Option<u64>,
+    },
+}
+
+/// How a task of the other side stands.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Looked {
+    /// It goes on.
+    Working {
+        /// How often the other side wants to be asked.
+        poll_ms: Option<u64>,
+    },
+    /// It asks something: the questions by their keys.
+    Asks {
+        /// Each question in words.
+        questions: BTreeMap<String, String>,
+    },
+    /// It has ended with a result of the tool.
+    Done {
+        /// The result.
+        result: Json,
+    },
+    /// It broke.
+    Failed {
+        /// What was said about it.
+        message: String,
+    },
+    /// Somebody ended it.
+    Cancelled,
+}
+
+/// A connection.
+pub(super) struct Link(RunningService<RoleClient, ClientConfig>);
+
+/// An error of the network: it may pass.
+fn unreachable(error: impl std::fmt::Display) -> TaskError {
+    TaskError::new(Code::HttpFailed, format!("the MCP server can't be talked to: {error}"))
+}
+
+/// An error of the protocol: the other side's word, which stays.
+fn told(error: ServiceError) -> TaskError {
+    match error {
+        ServiceError::McpError(error) => {
+            let class = if error.code.0 == -32603 { Class::Transient } else { Class::Validation };
+            let message = format!("the MCP server refused: {} ({})", error.message, error.code.0);
+            TaskError { class, code: "mcp_refused".to_owned(), details: None, message }
+        }
+        other => unreachable(other),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Json, TaskError> {
+    canonical(value)
+        .map_err(|_| TaskError::new(Code::Internal, "what the MCP server gave has no canonical form"))
+}
+
+impl Link {
+    /// Connects. The key makes a call that is repeated known to servers that look for it.
+    pub(super) async fn open(call: &Call, key: Option<&str>) -> Result<Self, TaskError> {
+        let mut headers = call.headers.clone();
+        if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
+            headers.insert(reqwest::header::HeaderName::from_static("idempotency-key"), key);
+        }
+        let config = StreamableHttpClientTransportConfig::with_uri(call.url.as_str())
+            .custom_headers(headers)
+            .reinit_on_expired_session(false);
+        let client = crate::http::build_client().map_err(unreachable)?;
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        let capabilities = serde_json::json!({"elicitation": {}, "extensions": {TASKS_EXTENSION_ID: {}}});
+        let capabilities: ClientCapabilities = serde_json::from_value(capabilities).unwrap_or_default();
+        let me = Implementation::new("everloop", env!("CARGO_PKG_VERSION"));
+        let lifecycle = ClientLifecycleMode::Auto {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            legacy_version: Some(ProtocolVersion::V_2025_11_25),
+        };
+        let config = ClientConfig::new(capabilities, me);
+        let opening = Box::pin(config.serve_with_lifecycle(transport, lifecycle));
+        opening.await.map(Self).map_err(unreachable)
+    }
+
+    /// What the server calls itself.
+    pub(super) fn server(&self) -> String {
+        let info = self.0.peer_info();
+        let name = info.and_then(|info| info.server_info.as_ref().map(|server| server.name.clone()));
+        name.unwrap_or_else(|| "the MCP server".to_owned())
+    }
+
+    /// What the server says of a tool.
+    pub(super) async fn tool(&self, name: &str) -> Result<Tool, TaskError> {
+        let tools = self.0.list_all_tools().await.map_err(told)?;
+        let names: Vec<String> = tools.iter().map(|tool| tool.name.to_string()).collect();
+        tools.into_iter().find(|tool| tool.name == name).ok_or_else(|| {
+            let known: String = names.join(", ").chars().take(500).collect();
+            let message = format!("the MCP server has no tool {name:?}; it has {known}");
+            TaskError { class: Class::Validation, code: "mcp_refused".to_owned(), details: None, message }
+        })
+    }
+
+    /// Calls a tool.
+    pub(super) async fn call(&self, call: &Call) -> Result<Answered, TaskError> {
+        let params = CallToolRequestParams::new(call.tool.clone()).with_arguments(call.arguments.clone());
+        match self.0.call_tool_once(params).await.map_err(told)? {
+            CallToolResponse::Complete(result) => Ok(Answered::Done { result: json(&result)? }),
+            CallToolResponse::Task(made) => {
+                Ok(Answered::Task { handle: made.task.task_id, poll_ms: made.task.poll_interval_ms })
+            }
+            _ => {
+                let message = "the tool asks for input before it begins, which nobody is there to give";
+                Err(TaskError {
+                    class: Class::Validation,
+                    code: "mcp_refused".to_owned(),
+                    details: None,
+                    message: message.to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Looks at a task.
+    pub(super) async fn look(&self, handle: &str) -> Result<Looked, TaskError> {
+        let found = self.0.get_task(GetTaskParams::new(handle)).await.map_err(told)?.task;
+        Ok(match found.payload {
+            TaskPayload::InputRequired { input_requests } => {
+                let question = |request: &InputRequest| {
+                    let request = serde_json::to_value(request).unwrap_or_default();
+                    request["params"]["message"].as_str().unwrap_or("input is needed").to_owned()
+                };
+                let questions = input_requests.iter().map(|(key, request)| (key.clone(), question(request)));
+                Looked::Asks { questions: questions.collect() }
+            }
+            TaskPayload::Completed { result } => Looked::Done { result: json(&result)? },
+            TaskPayload::Failed { error } => {
+                let message = error.get("message").and_then(Value::as_str).unwrap_or("it failed");
+                Looked::Failed { message: message.to_owned() }
+            }
+            TaskPayload::Cancelled => Looked::Cancelled,
+            _ => Looked::Working { poll_ms: found.task.poll_interval_ms },
+        })
+    }
+
+    /// Answers what a task asks.
+    pub(super) async fn answer(
+        &self,
+        handle: &str,
+        answers: &BTreeMap<String, Json>,
+    ) -> Result<(), TaskError> {
+        let mut responses = BTreeMap::new();
+        for (key, content) in answers {
+            let content: Value = content.parse().unwrap_or_default();
+            responses.insert(key.clone(), serde_json::json!({"action": "accept", "content": content}));
+        }
+        self.0.update_task(UpdateTaskParams::new(handle, responses)).await.map_err(told)
+    }
+
+    /// Asks a task to end.
+    pub(super) async fn cancel(&self, handle: &str) -> Result<(), TaskError> {
+        self.0.cancel_task(CancelTaskParams::new(handle)).await.map_err(told)
+    }
+}

@@ -1,0 +1,211 @@
+//! The kind `mcp`: one call of a tool of an MCP server elsewhere, over streamable HTTP, as journaled steps.
+//!
+//! Input: `{url, tool, arguments?, headers?, timeout_ms?}`. Three steps are recorded: what the server says of the tool
+//! (`describe`), the call itself (`call`), and, where the server answers with a task of its own, each look at it (`look`).
+//! Between two looks the task waits and holds no worker. What a call that was cut off comes to is decided by what the server
+//! says of its tool: one that only reads, or that can be repeated, is repeated; anything else is put to a person.
+
+mod input;
+mod link;
+
+use crate::http::input::refused;
+use crate::{refusal, with_details};
+use everloop_types::error::{Class, Code, Refusal, TaskError};
+use everloop_types::event::Level;
+use everloop_types::json::Json;
+use everloop_types::step::OnUnknown;
+use everloop_types::task::TaskSpec;
+use everloop_types::worker::KindOffer;
+use everloop_worker::context::{Context, canonical};
+use everloop_worker::executor::{Executor, Stop};
+use futures_util::future::BoxFuture;
+use input::{Call, Input};
+use link::{Answered, Link, Looked};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The shortest time between two looks at a task of the other side; what it asks for is never gone below.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Looks at one task of the other side.
+const LOOKS: u32 = 2_000;
+
+/// Calls tools of other MCP servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mcp;
+
+/// What the server says of the tool, as far as it is acted upon.
+#[derive(Debug, Deserialize, Serialize)]
+struct Described {
+    server: String,
+    /// It changes nothing.
+    reads: bool,
+    /// Doing it twice is doing it once.
+    idempotent: bool,
+}
+
+impl Described {
+    /// What is to be done about a call that was cut off. Hints that are not given are the worst.
+    fn on_unknown(&self) -> OnUnknown {
+        if self.reads || self.idempotent { OnUnknown::Rerun } else { OnUnknown::Ask }
+    }
+}
+
+impl Executor for Mcp {
+    fn offer(&self) -> KindOffer {
+        crate::offer::<Input>("mcp")
+    }
+
+    fn about(&self) -> &str {
+        "calls a tool of an MCP server on a host that policy.profile.hosts names, and follows its task to the end"
+    }
+
+    fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
+        let call = Call::read(spec).map_err(refusal)?;
+        call.may_call().map_err(|error| Refusal::field("policy.profile.hosts", error.message))
+    }
+
+    fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {
+        Box::pin(attempt(context))
+    }
+}
+
+async fn attempt(context: Context) -> Result<Json, Stop> {
+    let call = Call::read(&context.assignment().spec).map_err(refused)?;
+    call.may_call()?;
+    let describe = context.step("describe").kind("mcp").args(&(&call.url.as_str(), &call.tool));
+    let described: Described = describe.run(within(&context, &call, describe_tool(&call))).await?;
+    let step = context.step("call").kind("mcp").on_unknown(described.on_unknown()).args(&context.input());
+    let key = step.idempotency_key();
+    let answered: Answered = step.run(within(&context, &call, send(&call, &key))).await?;
+    let (handle, mut wait) = match answered {
+        Answered::Done { result } => return ended(&result),
+        Answered::Task { handle, poll_ms } => (handle, pause(poll_ms)),
+    };
+    context.log(Level::Info, format!("{} goes on as task {handle} of {}", call.tool, described.server));
+    for _ in 0..LOOKS {
+        if let Err(stop) = context.sleep("pause", wait).await {
+            if matches!(stop, Stop::Cancelled) {
+                give_up(&call, &handle).await;
+            }
+            return Err(stop);
+        }
+        let look = context.step("look").kind("mcp").args(&handle);
+        let looked: Looked = look.run(within(&context, &call, look_at(&call, &handle))).await?;
+        match looked {
+            Looked::Done { result } => return ended(&result),
+            Looked::Failed { message } => return Err(failed("mcp_task_failed", message, &handle).into()),
+            Looked::Cancelled => {
+                let message = "the task was cancelled on the other side".to_owned();
+                return Err(failed("mcp_task_cancelled", message, &handle).into());
+            }
+            Looked::Asks { questions } => answer(&context, &call, &handle, &questions).await?,
+            Looked::Working { poll_ms } => {
+                // Longer and longer: whoever works for hours is not asked every second.
+                wait = pause(poll_ms).max((wait * 2).min(LONGEST));
+            }
+        }
+    }
+    Err(failed("mcp_task_failed", format!("it has not ended after {LOOKS} looks"), &handle).into())
+}
+
+/// Asks the person of this task what the other side asks, and passes the answers on.
+async fn answer(
+    context: &Context,
+    call: &Call,
+    handle: &str,
+    questions: &BTreeMap<String, String>,
+) -> Result<(), Stop> {
+    let mut answers = BTreeMap::new();
+    for (key, question) in questions {
+        let (decision, value) = context.ask(&format!("ask/{key}"), question, &[], None).await?;
+        let content = match value {
+            Some(value) => value,
+            None => canonical(&serde_json::json!({"decision": decision, "value": decision}))?,
+        };
+        answers.insert(key.clone(), content);
+    }
+    let step = context.step("answer").kind("mcp").args(&answers);
+    let sent = async {
+        let link = Link::open(call, None).await?;
+        link.answer(handle, &answers).await
+    };
+    step.run::<(), _>(within(context, call, sent)).await
+}
+
+fn pause(poll_ms: Option<u64>) -> Duration {
+    poll_ms.map_or(SHORTEST, Duration::from_millis).clamp(SHORTEST, LONGEST)
+}
+
+async fn describe_tool(call: &Call) -> Result<Described, TaskError> {
+    let link = Link::open(call, None).await?;
+    let tool = link.tool(&call.tool).await?;
+    let hints = tool.annotations.unwrap_or_default();
+    Ok(Described {
+        server: link.server(),
+        reads: hints.read_only_hint.unwrap_or(false),
+        idempotent: hints.is_idempotent(),
+    })
+}
+
+async fn send(call: &Call, key: &str) -> Result<Answered, TaskError> {
+    Link::open(call, Some(key)).await?.call(call).await
+}
+
+async fn look_at(call: &Call, handle: &str) -> Result<Looked, TaskError> {
+    Link::open(call, None).await?.look(handle).await
+}
+
+/// Tells the other side that nobody waits for its task any more. Nothing depends on it.
+async fn give_up(call: &Call, handle: &str) {
+    let told = Box::pin(async { Link::open(call, None).await?.cancel(handle).await });
+    match tokio::time::timeout(Duration::from_secs(5), told).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a task elsewhere was not cancelled"),
+        Err(_) => tracing::debug!("a task elsewhere was not cancelled in time"),
+    }
+}
+
+/// Bounds an exchange, and ends it when the task shall end. What the protocol needs is large, and so lies elsewhere.
+fn within<'a, T: Send + 'a>(
+    context: &'a Context,
+    call: &'a Call,
+    exchange: impl Future<Output = Result<T, TaskError>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, TaskError>> {
+    let exchange: BoxFuture<'a, _> = Box::pin(exchange);
+    Box::pin(async move {
+        tokio::select! {
+            biased;
+            _ = context.stopped() => Err(TaskError::new(Code::Cancelled, "the call was given up")),
+            done = tokio::time::timeout(call.timeout, exchange) => done.unwrap_or_else(|_| {
+                let words = format!("no answer within {} ms (input.timeout_ms)", call.timeout.as_millis());
+                Err(TaskError::new(Code::HttpFailed, words))
+            }),
+        }
+    })
+}
+
+fn failed(code: &str, message: String, handle: &str) -> TaskError {
+    let details = canonical(&serde_json::json!({"task": handle})).ok();
+    TaskError { class: Class::Validation, code: code.to_owned(), details, message }
+}
+
+/// What the tool gave: `{content, structured?}`, or that it could not.
+fn ended(result: &Json) -> Result<Json, Stop> {
+    let value: serde_json::Value = result.parse()?;
+    if value["isError"] == true {
+        let texts =
+            value["content"].as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
+        let said: String = texts.collect::<Vec<_>>().join("\n").chars().take(2_000).collect();
+        let error =
+            with_details(Code::InvalidRequest, format!("the tool refused: {said}"), &value["content"]);
+        return Err(TaskError { code: "mcp_tool_failed".to_owned(), ..error }.into());
+    }
+    let mut given = serde_json::json!({"content": value["content"]});
+    if let Some(structured) = value.get("structuredContent") {
+        given["structured"] = structured.clone();
+    }
+    canonical(&given)
+}
