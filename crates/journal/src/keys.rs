@@ -270,7 +270,7 @@ mod tests {
         let key = SigningKey::from_seed(&[7; 32]).public().clone();
         let set = Jwks::new(vec![key.clone()]);
         assert_eq!(Jwks::from_json(&set.to_json()).unwrap(), set);
-        assert_eq!(set.keys(), [key.clone()]);
+        assert_eq!(set.keys(), std::slice::from_ref(&key));
         assert_eq!(Jwks::from_json(&key.to_jwk()).unwrap(), set);
         let mixed = format!(r#"{{"keys":[{{"kty":"RSA","n":"AQAB","e":"AQAB"}},{}]}}"#, key.to_jwk());
         assert_eq!(Jwks::from_json(&mixed).unwrap().find(key.kid()), Some(&key));
