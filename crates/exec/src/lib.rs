@@ -39,7 +39,8 @@ fn step_error(stop: Stop) -> TaskError {
         | Stop::Cancelled
         | Stop::ContinueAs(_)
         | Stop::HandedBack
-        | Stop::LeaseLost => TaskError::new(Code::Cancelled, "the attempt is over"),
+        | Stop::LeaseLost
+        | Stop::Replayed(_) => TaskError::new(Code::Cancelled, "the attempt is over"),
     }
 }
 

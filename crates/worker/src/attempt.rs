@@ -31,6 +31,7 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
         }
         .fuse()
     );
+    let mut showing = pin!(context.show());
     let outcome = {
         let Some(executor) = registry.get(&assignment.spec.kind) else {
             let message = format!("this worker does not run kind {:?}", assignment.spec.kind);
@@ -40,7 +41,12 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
         };
         let work = async {
             context.fetch_input().await?;
-            executor.run(context.clone()).await
+            loop {
+                match executor.run(context.clone()).await {
+                    Err(Stop::Replayed(_)) if context.is_always_replayed() => context.rewind(),
+                    ended => break ended,
+                }
+            }
         };
         let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
         let mut too_long = pin!(async {
@@ -57,6 +63,7 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
                 done = &mut work => break done.unwrap_or_else(|panic| Err(Stop::Failed(panicked(&*panic)))),
                 stop = &mut writing => break Err(stop),
                 stop = &mut given_up => break Err(stop),
+                never = &mut showing => match never {},
                 () = &mut too_long, if !timed_out => {
                     timed_out = true;
                     let grace = assignment.spec.policy.grace();
@@ -71,7 +78,10 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
             }
         }
     };
+    let goes_on = matches!(outcome, Ok(_) | Err(Stop::Waiting(_) | Stop::ContinueAs(_)));
+    context.settle("", goes_on);
     let Some(end) = ending(&context, outcome) else { return };
+    context.shown(showing).await;
     let written = async {
         match outbox.end(end).await {
             // What could not be written is the end of the try, if that can be.
@@ -150,6 +160,7 @@ fn ending(context: &Context, outcome: Result<Json, Stop>) -> Option<AttemptEnd> 
         Err(Stop::ContinueAs(input)) => AttemptEnd::ContinuedAs { input },
         Err(Stop::HandedBack) => AttemptEnd::Released,
         Err(Stop::LeaseLost) => return None,
+        Err(Stop::Replayed(at)) => AttemptEnd::Paused { reason: context.replayed(at) },
     })
 }
 

@@ -1,25 +1,27 @@
 //! What an executor sees of the world.
 
+use crate::activity::Activity;
 use crate::executor::Stop;
 use crate::hold::Hold;
 use crate::journal::{Journal, VERSION};
 use crate::outbox::Outbox;
 use crate::race::Race;
-use crate::source::{Assignment, Frame, WorkSource};
+use crate::source::{Assignment, WorkSource, is_journal};
 use crate::step::Step;
-use base64::Engine as _;
+use crate::tell::Frames;
 use everloop_journal::digest;
 use everloop_types::error::{Code, TaskError};
-use everloop_types::event::{EventBody, Level, Log, StepCompleted};
+use everloop_types::event::{EventBody, StepCompleted, StepFailed};
 use everloop_types::id::WorkerId;
 use everloop_types::json::Json;
 use everloop_types::step::{OnUnknown, step_key};
-use everloop_types::task::{PauseReason, Progress};
+use everloop_types::task::PauseReason;
 use everloop_types::time::{Clock, Timestamp};
+use everloop_types::worker::Replay;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -59,11 +61,27 @@ impl Control {
 pub struct Context {
     shared: Arc<Shared>,
     scope: Arc<str>,
+    pub(crate) manner: Manner,
+}
+
+/// How the code of a branch is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// A step that runs is dropped when the task shall stop.
+    pub(crate) is_interrupted: bool,
+    /// It cleans up: it goes on although the task was cancelled or took too long.
+    pub(crate) cleans_up: bool,
+    /// It is run beside something else, of which the first to end counts.
+    pub(crate) in_race: bool,
+    /// All of it lies in the past: it has won a race that is recorded.
+    pub(crate) is_past: bool,
 }
 
 pub(crate) struct Shared {
     pub(crate) assignment: Assignment,
     pub(crate) outbox: Outbox,
+    pub(crate) frames: Frames,
+    pub(crate) activity: Activity,
     pub(crate) control: watch::Receiver<Control>,
     /// None for a worker that can't outlive its server.
     hold: Option<Hold>,
@@ -72,15 +90,23 @@ pub(crate) struct Shared {
     /// The input itself, once it was fetched.
     input: OnceLock<Json>,
     journal: Mutex<Journal>,
+    /// What the journal was made of, and what was recorded since: kept where the code is run again over it.
+    past: Mutex<Vec<EventBody>>,
+    /// Failures of which nobody knows yet what the code makes of them, and their scopes.
+    held: Mutex<Vec<(Arc<str>, StepFailed)>>,
     /// How often a name was used in a scope.
     occurrences: Mutex<HashMap<(Arc<str>, String), u32>>,
     /// When progress was last written, in milliseconds of the monotonic clock.
-    progress_at: AtomicU64,
+    pub(crate) progress_at: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn source(&self) -> &dyn WorkSource {
         &*self.source
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
     }
 
     /// Waits until the lease can't be counted on any more: whatever the loop of the worker waits for meanwhile.
@@ -101,22 +127,29 @@ impl Context {
         hold: Option<Hold>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let journal = Mutex::new(Journal::new(std::mem::take(&mut assignment.journal)));
+        let past: Vec<_> =
+            std::mem::take(&mut assignment.journal).into_iter().map(|entry| entry.body).collect();
+        let is_kept = assignment.replay == Some(Replay::Always);
+        let kept = if is_kept { past.clone() } else { Vec::new() };
         let outbox =
             Outbox::new(source.clone(), worker, assignment.tenant, assignment.task, assignment.lease);
         let shared = Shared {
             assignment,
             outbox,
+            frames: Frames::default(),
+            activity: Activity::default(),
             control,
             hold,
             source,
             clock,
             input: OnceLock::new(),
-            journal,
+            journal: Mutex::new(Journal::new(past)),
+            past: Mutex::new(kept),
+            held: Mutex::default(),
             occurrences: Mutex::default(),
             progress_at: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), scope: "".into() }
+        Self { shared: Arc::new(shared), scope: "".into(), manner: Manner::default() }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -124,7 +157,7 @@ impl Context {
     }
 
     pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.journal)
     }
 
     /// The task: its id, what was asked for, the number of the attempt.
@@ -155,21 +188,33 @@ impl Context {
             .map_err(|error| Stop::Failed(TaskError::new(Code::InvalidRequest, format!("input: {error}"))))
     }
 
-    /// The wall clock.
-    pub fn now(&self) -> Timestamp {
+    /// The wall clock, as it is.
+    pub(crate) fn wall_clock(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
     /// A branch of the code with a scope of its own: `parallel[0]`, `map[key]`. Whatever runs beside something else needs one.
     #[must_use]
     pub fn scope(&self, name: &str) -> Self {
-        let scope = if self.scope.is_empty() { name.into() } else { format!("{}/{name}", self.scope).into() };
-        Self { shared: self.shared.clone(), scope }
+        let scope = if self.scope.is_empty() { name.to_owned() } else { format!("{}/{name}", self.scope) };
+        self.within(&scope)
     }
 
     /// A branch whose whole path is given.
     pub(crate) fn within(&self, path: &str) -> Self {
-        Self { shared: self.shared.clone(), scope: path.into() }
+        Self { shared: self.shared.clone(), scope: path.into(), manner: self.manner }
+    }
+
+    /// The same branch, run in another manner.
+    pub(crate) fn with_manner(&self, manner: Manner) -> Self {
+        Self { manner, ..self.clone() }
+    }
+
+    /// The same branch, whose steps are dropped where they stand when the task shall stop. Without it, what a step does is
+    /// left to come to its end, for as long as the grace lasts.
+    #[must_use]
+    pub fn interrupted(&self) -> Self {
+        self.with_manner(Manner { is_interrupted: true, ..self.manner })
     }
 
     /// The path of the branch.
@@ -179,7 +224,11 @@ impl Context {
 
     /// The identity of the next step of this name in this scope.
     pub(crate) fn next_key(&self, name: &str) -> String {
-        let mut occurrences = self.shared.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.manner.cleans_up {
+            // The code goes on: what failed before is an outcome of which it knows.
+            self.settle(&self.scope, true);
+        }
+        let mut occurrences = lock(&self.shared.occurrences);
         let count = occurrences.entry((self.scope.clone(), name.to_owned())).or_default();
         *count += 1;
         let key = step_key(&self.scope, name, *count);
@@ -207,6 +256,16 @@ impl Context {
         }
     }
 
+    /// Waits until this branch shall give up.
+    pub(crate) async fn must_end(&self) -> Stop {
+        let mut control = self.shared.control.clone();
+        let cleans_up = self.manner.cleans_up;
+        let ends = |control: &Control| *control == Control::Lost || (!cleans_up && control.is_stop());
+        // Whoever could say something else is gone.
+        let _ = control.wait_for(ends).await;
+        self.boundary().err().unwrap_or(Stop::LeaseLost)
+    }
+
     /// What stands between two steps: whoever wants the task to stop is heard here.
     ///
     /// # Errors
@@ -222,6 +281,7 @@ impl Context {
                 let reason = "requested".to_owned();
                 Err(Stop::Paused(PauseReason { by: String::new(), details: None, reason }))
             }
+            Control::Cancel { .. } | Control::Timeout { .. } if self.manner.cleans_up => Ok(()),
             Control::Cancel { .. } => Err(Stop::Cancelled),
             Control::Timeout { .. } => Err(Stop::Failed(self.timed_out())),
             Control::HandBack => Err(Stop::HandedBack),
@@ -243,54 +303,6 @@ impl Context {
     /// If the attempt is over.
     pub async fn flush(&self) -> Result<(), Stop> {
         self.shared.outbox.flush().await
-    }
-
-    /// Writes a log line.
-    pub fn log(&self, level: Level, text: impl Into<String>) {
-        self.log_chunk("executor", level, 0, text.into().into_bytes());
-    }
-
-    /// Writes a chunk of output of a source; the bytes of one source, joined, are what it wrote.
-    pub fn log_chunk(&self, source: &str, level: Level, offset: u64, bytes: Vec<u8>) {
-        let source = source.to_owned();
-        let (text, base64) = match String::from_utf8(bytes) {
-            Ok(text) => (Some(text), None),
-            Err(bytes) => (None, Some(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes()))),
-        };
-        self.shared.outbox.push(Log { base64, level, offset, source, text }.into());
-    }
-
-    /// Says how far the task has got. Written at most ten times a second; what comes faster reaches live followers only.
-    pub fn progress(&self, progress: Progress) {
-        let every = 1000 / u64::from(everloop_types::limits::PROGRESS_PER_SECOND);
-        let now = u64::try_from(self.shared.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let last = self.shared.progress_at.load(Ordering::Relaxed);
-        let is_end = progress.total.is_some() && progress.done == progress.total;
-        if last == 0 || is_end || now.saturating_sub(last) >= every {
-            self.shared.progress_at.store(now.max(1), Ordering::Relaxed);
-            self.shared.outbox.push(EventBody::Progressed(progress.into()));
-        }
-    }
-
-    /// Writes an event of the executor's own: `custom.<name>`.
-    ///
-    /// # Errors
-    /// If the name is not of the form `[a-z0-9_.]{1,64}` or the data can't be written as canonical JSON.
-    pub fn custom(&self, name: &str, data: &impl Serialize) -> Result<(), Stop> {
-        if !everloop_types::names::is_custom_event(name) {
-            let message = format!("{name:?} can't name an event: lower-case letters, digits, _ and . only");
-            return Err(Stop::Failed(TaskError::new(Code::InvalidRequest, message)));
-        }
-        self.shared.outbox.push(EventBody::Custom { name: name.to_owned(), data: canonical(data)? });
-        Ok(())
-    }
-
-    /// Shows something to live followers. It is not stored, and may be lost.
-    pub async fn frame(&self, kind: &str, data: Json) {
-        let assignment = &self.shared.assignment;
-        let frames = vec![Frame { kind: kind.to_owned(), data }];
-        // A frame that is lost is a frame that is lost.
-        let _ = self.shared.source.frames(assignment.tenant, assignment.task, assignment.lease, frames).await;
     }
 
     /// Which version of the code goes on from here: `max` where a task comes by for the first time, whatever it was then on
@@ -317,6 +329,17 @@ impl Context {
         Race::new(self, name)
     }
 
+    /// Writes an event of the attempt. It is durable once [`Context::flush`] has returned.
+    pub(crate) fn push(&self, body: EventBody) {
+        match self.shared.assignment.replay {
+            // Nothing new is done, and so nothing is said.
+            Some(Replay::Only) => return,
+            Some(Replay::Always) if is_journal(&body.kind()) => lock(&self.shared.past).push(body.clone()),
+            Some(Replay::Always) | None => {}
+        }
+        self.shared.outbox.push(body);
+    }
+
     /// Records an outcome of the context's own.
     pub(crate) fn record(&self, step: String, kind: &str, intent: String, result: Json) {
         let completed = StepCompleted {
@@ -325,16 +348,75 @@ impl Context {
             intent,
             kind: kind.to_owned(),
             result,
-            started_at: self.now(),
+            started_at: self.wall_clock(),
             step,
         };
-        self.shared.outbox.push(completed.into());
+        self.push(completed.into());
+    }
+
+    /// Keeps a failure that would be tried again, until it is known what the code makes of it: if the code goes on, it is an
+    /// outcome; if it ends the try, the step runs again with the next one.
+    pub(crate) fn hold(&self, failed: StepFailed) {
+        lock(&self.shared.held).push((self.scope.clone(), failed));
+    }
+
+    /// Writes the failures that were kept in a scope and below it.
+    pub(crate) fn settle(&self, scope: &str, are_outcomes: bool) {
+        let mut held = lock(&self.shared.held);
+        if held.is_empty() {
+            return;
+        }
+        let is_below = |own: &str| {
+            own.strip_prefix(scope)
+                .is_some_and(|rest| scope.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        };
+        let settled: Vec<_> = held.extract_if(.., |(own, _)| is_below(own)).collect();
+        drop(held);
+        for (_, mut failed) in settled {
+            failed.next_at = (!are_outcomes).then(|| self.wall_clock());
+            self.push(failed.into());
+        }
+    }
+
+    /// Whether the task is only to be replayed.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.shared.assignment.replay == Some(Replay::Only)
+    }
+
+    /// Whether the code is run from its top after every step.
+    pub(crate) fn is_always_replayed(&self) -> bool {
+        self.shared.assignment.replay == Some(Replay::Always)
+    }
+
+    /// Whether something is recorded in this scope that the code has not come to: an earlier attempt was here.
+    pub(crate) fn replays(&self) -> bool {
+        self.journal().has_ahead(&self.scope)
+    }
+
+    /// What the task stands still for that was only replayed.
+    pub(crate) fn replayed(&self, mut at: Vec<String>) -> PauseReason {
+        at.sort();
+        at.dedup();
+        let details = canonical(&serde_json::json!({"ahead": self.journal().count_ahead(), "at": at}));
+        PauseReason { by: String::new(), details: details.ok(), reason: "replayed".to_owned() }
+    }
+
+    /// Forgets where the code was, and remembers what was recorded: it begins from its top.
+    pub(crate) fn rewind(&self) {
+        self.settle("", true);
+        let past = lock(&self.shared.past).clone();
+        *self.journal() = Journal::new(past);
+        lock(&self.shared.occurrences).clear();
     }
 
     /// The default for steps that say nothing themselves: the task's policy, else this one.
     pub(crate) fn on_unknown(&self, own: OnUnknown) -> OnUnknown {
         self.shared.assignment.spec.policy.on_unknown.unwrap_or(own)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A value as canonical JSON.

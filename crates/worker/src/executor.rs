@@ -7,6 +7,7 @@ use everloop_types::task::{PauseReason, TaskSpec};
 use everloop_types::wait::Wait;
 use everloop_types::worker::KindOffer;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,6 +28,16 @@ pub enum Stop {
     HandedBack,
     /// The attempt is over: whatever is written now is refused.
     LeaseLost,
+    /// It is only to be replayed, and has come to what is not recorded: these steps.
+    Replayed(Vec<String>),
+}
+
+impl Stop {
+    /// The task goes on as a new one with this input: `return Err(Stop::continue_as(&input))`. A long task keeps its history
+    /// short by it; its key passes on.
+    pub fn continue_as(input: &impl Serialize) -> Self {
+        crate::context::canonical(input).map_or_else(|stop| stop, Self::ContinueAs)
+    }
 }
 
 impl From<TaskError> for Stop {

@@ -1,7 +1,6 @@
 //! The recorded past of a task, as a replay asks for it.
 
 use crate::executor::Stop;
-use crate::source::JournalEntry;
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::EventBody;
 use everloop_types::id::TaskId;
@@ -35,6 +34,8 @@ struct Recorded {
     on_unknown: OnUnknown,
     /// Tries that failed and were to be repeated.
     failed_tries: u32,
+    /// When the next one was to begin, after the last of them.
+    next_at: Option<Timestamp>,
     /// How often it was started, where that is recorded.
     starts: u32,
 }
@@ -56,6 +57,8 @@ pub(crate) enum Found {
     Nothing {
         /// Tries of it that failed before.
         failed_tries: u32,
+        /// When the next one was to begin, if it failed before.
+        next_at: Option<Timestamp>,
     },
     /// Its outcome.
     Outcome(Outcome),
@@ -71,9 +74,9 @@ pub(crate) struct Journal {
     versions: HashMap<String, Json>,
     /// Step keys in the order in which their outcomes were recorded.
     order: Vec<String>,
-    reached: BTreeSet<String>,
-    /// Keys that the code has come to, whether anything is recorded of them or not.
-    named: HashSet<String>,
+    reached: HashSet<String>,
+    /// Keys of which something is recorded, and that the code has not come to: steps, timers, questions, inputs that were taken.
+    ahead: BTreeSet<String>,
     inputs: Vec<Sent>,
     decisions: HashMap<String, (String, Option<Json>)>,
     asked: HashSet<String>,
@@ -90,21 +93,30 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(entries: Vec<JournalEntry>) -> Self {
+    pub(crate) fn new(past: impl IntoIterator<Item = EventBody>) -> Self {
         let mut journal = Self::default();
-        for entry in entries {
-            journal.add(entry.body);
+        for body in past {
+            journal.add(body);
         }
         journal
     }
 
+    /// Notes that something is recorded of a key. What is asked about a step that was cut off, and the timer between two tries,
+    /// are the step's.
+    fn expect(&mut self, key: &str) {
+        let own = ["/start-", "/try-"].iter().fold(key, |key, of| key.split(of).next().unwrap_or(key));
+        self.ahead.insert(own.to_owned());
+    }
+
     fn step(&mut self, key: &str, kind: &str, intent: &str) -> &mut Recorded {
+        self.expect(key);
         let recorded = self.steps.entry(key.to_owned()).or_insert_with(|| Recorded {
             kind: kind.to_owned(),
             intent: intent.to_owned(),
             outcome: None,
             on_unknown: OnUnknown::Rerun,
             failed_tries: 0,
+            next_at: None,
             starts: 0,
         });
         kind.clone_into(&mut recorded.kind);
@@ -112,8 +124,8 @@ impl Journal {
         recorded
     }
 
-    /// Learns an event: one of the past, or one that was just recorded.
-    pub(crate) fn add(&mut self, body: EventBody) {
+    /// Learns an event of the past.
+    fn add(&mut self, body: EventBody) {
         match body {
             EventBody::StepStarted(step) => {
                 let recorded = self.step(&step.step, &step.kind, &step.intent);
@@ -131,6 +143,7 @@ impl Journal {
             EventBody::StepFailed(step) => {
                 let recorded = self.step(&step.step, &step.kind, &step.intent);
                 recorded.failed_tries = step.r#try;
+                recorded.next_at = step.next_at;
                 // Its start has an end now: what failed is not in doubt.
                 recorded.on_unknown = OnUnknown::Rerun;
                 if step.next_at.is_none() {
@@ -143,6 +156,7 @@ impl Journal {
                 waiting.r#for.leaves(&mut |leaf| {
                     if let Wait::Timer { at, id } = leaf {
                         self.timers.insert(id.clone(), *at);
+                        self.expect(id);
                     }
                 });
                 if let Wait::Timer { id, .. } = waiting.r#for {
@@ -159,12 +173,14 @@ impl Journal {
                 self.inputs.push(Sent { id: input.id, name: input.name, data: input.data, taken_by: None });
             }
             EventBody::InputTaken(taken) => {
-                self.taken.insert(taken.id.clone());
                 if let Some(sent) = self.inputs.iter_mut().find(|sent| sent.id == taken.id) {
-                    sent.taken_by = Some(taken.step);
+                    sent.taken_by = Some(taken.step.clone());
+                    self.expect(&taken.step);
                 }
+                self.taken.insert(taken.id);
             }
             EventBody::ApprovalRequested(request) => {
+                self.expect(&request.id);
                 self.asked.insert(request.id);
             }
             EventBody::ApprovalDecision(decision) => {
@@ -180,8 +196,9 @@ impl Journal {
             let message = format!("two steps have the identity {key:?}: give each branch a scope of its own");
             return Err(Stop::Failed(TaskError::new(Code::Nondeterminism, message)));
         }
+        self.ahead.remove(key);
         let Some(recorded) = self.steps.get(key) else {
-            return Ok(Found::Nothing { failed_tries: 0 });
+            return Ok(Found::Nothing { failed_tries: 0, next_at: None });
         };
         if recorded.kind != kind || recorded.intent != intent {
             let side =
@@ -196,7 +213,7 @@ impl Journal {
         Ok(match &recorded.outcome {
             Some(outcome) => Found::Outcome(outcome.clone()),
             None if recorded.on_unknown.needs_start() => Found::InDoubt(recorded.on_unknown, recorded.starts),
-            None => Found::Nothing { failed_tries: recorded.failed_tries },
+            None => Found::Nothing { failed_tries: recorded.failed_tries, next_at: recorded.next_at },
         })
     }
 
@@ -207,9 +224,24 @@ impl Journal {
         Some(mismatch(&text, left, "\"recorded\"", "\"not reached\""))
     }
 
-    /// The step recorded next that the code has not reached, for the note about a new step before it.
-    pub(crate) fn passed_over(&self) -> Option<&str> {
-        self.order.iter().find(|key| !self.reached.contains(*key)).map(String::as_str)
+    /// How many steps were recorded that the code has not reached.
+    pub(crate) fn count_ahead(&self) -> usize {
+        self.order.iter().filter(|key| !self.reached.contains(*key)).count()
+    }
+
+    /// The step recorded next in this very scope that the code has not reached, for the note about a new step before it.
+    pub(crate) fn passed_over(&self, scope: &str) -> Option<&str> {
+        if !self.has_ahead(scope) {
+            return None;
+        }
+        let scope_of = |key: &str| key.rfind('/').map_or(0, |end| end);
+        let mut ahead = self.order.iter().filter(|key| !self.reached.contains(*key));
+        ahead.find(|key| key[..scope_of(key)] == *scope).map(String::as_str)
+    }
+
+    /// Whether anything is recorded of a step.
+    pub(crate) fn has_step(&self, key: &str) -> bool {
+        self.steps.contains_key(key)
     }
 
     /// The input that a step takes: the one that it took before, or the first of the name that nobody took. Gives its id
@@ -255,33 +287,30 @@ impl Journal {
         self.versions.insert(key, version);
     }
 
-    /// Keys of which something is recorded: steps, timers, questions, inputs that were taken. What is asked about a step that
-    /// was cut off is the step's.
-    fn recorded(&self) -> impl Iterator<Item = &str> {
-        let taken = self.inputs.iter().filter_map(|sent| sent.taken_by.as_ref());
-        let asked = self.asked.iter().map(|id| id.split("/start-").next().unwrap_or(id));
-        let keys = self.steps.keys().chain(self.timers.keys()).chain(taken);
-        keys.map(String::as_str).chain(asked)
-    }
-
     /// Notes that the code has come to a key.
     pub(crate) fn name(&mut self, key: &str) {
-        self.named.insert(key.to_owned());
+        self.ahead.remove(key);
     }
 
     /// Whether something is recorded of a step in this scope, or below it, that the code has not reached.
     pub(crate) fn has_ahead(&self, scope: &str) -> bool {
+        if scope.is_empty() {
+            return !self.ahead.is_empty();
+        }
         let below = format!("{scope}/");
-        let mut ahead =
-            self.recorded().filter(|key| !self.reached.contains(*key) && !self.named.contains(*key));
-        ahead.any(|key| scope.is_empty() || key.starts_with(&below))
+        self.ahead.range(below.clone()..).next().is_some_and(|key| key.starts_with(&below))
     }
 
     /// Counts everything below a scope as reached: the code does not go there any more.
     pub(crate) fn abandon(&mut self, scope: &str) {
         let below = format!("{scope}/");
-        let left: Vec<_> = self.recorded().filter(|key| key.starts_with(&below)).map(str::to_owned).collect();
-        self.reached.extend(left);
+        let steps = self.steps.range(below.clone()..).map(|(key, _)| key);
+        self.reached.extend(steps.take_while(|key| key.starts_with(&below)).cloned());
+        let left: Vec<_> =
+            self.ahead.range(below.clone()..).take_while(|key| key.starts_with(&below)).cloned().collect();
+        for key in left {
+            self.ahead.remove(&key);
+        }
     }
 
     /// How a child ended, and whether that was taken before.
@@ -334,8 +363,7 @@ mod tests {
         let timer = |id: &str| Wait::Timer { at: Timestamp::MAX, id: id.to_owned() };
         let either = Wait::Any(vec![timer("b#1"), Wait::Decision { id: "c#1".to_owned() }]);
         let bodies = [Waiting { r#for: timer("a#1") }, Waiting { r#for: either }];
-        let entries = (1..).zip(bodies).map(|(seq, body)| JournalEntry { seq, body: body.into() });
-        let journal = Journal::new(entries.collect());
+        let journal = Journal::new(bodies.into_iter().map(EventBody::from));
         assert!(journal.has_fired("a#1"));
         assert!(!journal.has_fired("b#1"));
     }

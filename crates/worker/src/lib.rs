@@ -7,8 +7,12 @@
 //! The rule that everything here serves: a step that was recorded is not run again, and no step begins before the outcomes
 //! of those before it are durable.
 
+mod activity;
 mod attempt;
 mod blob;
+pub mod branches;
+pub mod child;
+mod cleanup;
 pub mod context;
 pub mod executor;
 mod hold;
@@ -18,6 +22,8 @@ pub mod race;
 pub mod run;
 pub mod source;
 pub mod step;
+mod tell;
+mod value;
 pub mod wait;
 
 /// The example of the page, compiled.

@@ -1,16 +1,15 @@
 //! Several things at once, of which the first to end counts.
 
-use crate::context::{Context, canonical};
+use crate::activity::Fork;
+use crate::branches::{Blocked, Branch};
+use crate::context::{Context, Manner, canonical};
 use crate::executor::Stop;
 use crate::journal::{Found, Outcome};
 use everloop_journal::digest;
 use everloop_types::error::{Code, TaskError};
-use everloop_types::wait::Wait;
 use futures_util::future::BoxFuture;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::task::Poll;
-
-type Branch<'a, T> = Box<dyn FnOnce(Context) -> BoxFuture<'a, Result<T, Stop>> + Send + 'a>;
 
 /// The kind of the record that says who has won.
 const RACE: &str = "race";
@@ -63,7 +62,10 @@ impl<'a, T> Race<'a, T> {
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
             Found::Nothing { .. } | Found::InDoubt(..) => None,
         };
-        let scopes: Vec<_> = (0..branches.len()).map(|n| context.within(&format!("{key}[{n}]"))).collect();
+        let manner =
+            Manner { in_race: true, is_past: winner.is_some() || context.manner.is_past, ..context.manner };
+        let scopes: Vec<_> =
+            (0..branches.len()).map(|n| context.within(&format!("{key}[{n}]")).with_manner(manner)).collect();
         if let Some(winner) = winner {
             abandon(&scopes, winner);
             for (n, (branch, scope)) in branches.into_iter().zip(scopes).enumerate() {
@@ -75,7 +77,8 @@ impl<'a, T> Race<'a, T> {
         }
         let running: Vec<_> =
             branches.into_iter().zip(&scopes).map(|(branch, scope)| Some(branch(scope.clone()))).collect();
-        match first(running).await {
+        let fork = context.shared().activity.fork(running.len());
+        match first(running, fork).await {
             End::Won(winner, outcome) => {
                 context.record(key, RACE, intent, canonical(&winner)?);
                 context.flush().await?;
@@ -94,27 +97,33 @@ fn abandon(scopes: &[Context], winner: usize) {
 }
 
 /// Looks at the branches in their order until one has ended or none can go on.
-async fn first<T>(mut running: Vec<Option<BoxFuture<'_, Result<T, Stop>>>>) -> End<T> {
-    let mut waits: Vec<Wait> = Vec::new();
+async fn first<T>(mut running: Vec<Option<BoxFuture<'_, Result<T, Stop>>>>, mut fork: Fork<'_>) -> End<T> {
+    let mut blocked = Blocked::default();
     poll_fn(|polled| {
         for (n, slot) in running.iter_mut().enumerate() {
             let Some(branch) = slot else { continue };
             let Poll::Ready(ended) = branch.as_mut().poll(polled) else { continue };
             *slot = None;
+            fork.ended();
             match ended {
                 Ok(value) => return Poll::Ready(End::Won(n, Ok(value))),
-                Err(Stop::Waiting(wait)) => waits.push(wait),
                 // Of an error that is tried again, nothing is known yet.
                 Err(Stop::Failed(error)) if !error.class.is_retried() => {
                     return Poll::Ready(End::Won(n, Err(error)));
                 }
-                Err(stop) => return Poll::Ready(End::Stopped(stop)),
+                Err(stop) => {
+                    if let Err(stop) = blocked.add(n, stop) {
+                        return Poll::Ready(End::Stopped(stop));
+                    }
+                }
             }
         }
-        if running.iter().all(Option::is_none) {
-            return Poll::Ready(End::Stopped(Stop::Waiting(Wait::Any(std::mem::take(&mut waits)))));
+        if running.iter().any(Option::is_some) {
+            return Poll::Pending;
         }
-        Poll::Pending
+        // Every one of them has said why it can't go on.
+        let stop = std::mem::take(&mut blocked).into_stop().unwrap_or(Stop::HandedBack);
+        Poll::Ready(End::Stopped(stop))
     })
     .await
 }

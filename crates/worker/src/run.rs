@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+/// What every worker of this crate can do beyond its kinds: [`everloop_types::worker::Replay`].
+const REPLAY: &str = "replay";
 /// How long a request for tasks or signals is held open.
 const POLL: Duration = Duration::from_secs(30);
 /// How often a worker says that it lives: often enough that it was always heard from in the last 30 seconds.
@@ -88,8 +90,10 @@ impl Worker {
     /// # Errors
     /// If the source refuses the worker.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), SourceError> {
+        let mut capabilities = self.options.capabilities.clone();
+        capabilities.push(REPLAY.to_owned());
         let spec = WorkerSpec {
-            capabilities: self.options.capabilities.clone(),
+            capabilities,
             kinds: self.registry.offers(),
             max_concurrent_tasks: self.options.max_concurrent_tasks,
             name: self.options.name.clone(),

@@ -1,11 +1,12 @@
 //! Where work comes from, and where its events go.
 
 use everloop_types::blob::BlobName;
-use everloop_types::error::{Code, Refusal};
+use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
+use everloop_types::state::State;
 use everloop_types::task::{PauseReason, TaskSpec};
 use everloop_types::wait::Wait;
 use everloop_types::worker::{Replay, WorkerSpec};
@@ -98,7 +99,7 @@ pub enum AttemptEnd {
     /// With an error; the task's policy says whether it is tried again.
     Failed {
         /// Which.
-        error: everloop_types::error::TaskError,
+        error: TaskError,
     },
     /// The task waits, and needs no worker until then.
     Waiting {
@@ -157,6 +158,28 @@ pub struct Frame {
     pub data: Json,
 }
 
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The state that it ended in.
+    pub state: State,
+    /// What it gave.
+    pub result: Option<Json>,
+    /// How it failed.
+    pub error: Option<TaskError>,
+    /// The task that goes on for it.
+    pub continued_as: Option<TaskId>,
+}
+
+/// Tasks of others, as code that starts some needs them.
+pub trait Tasks: Send + Sync {
+    /// Submits a task under a request key: however often that is done, there is one.
+    fn submit(&self, spec: TaskSpec, key: String) -> Sourced<'_, TaskId>;
+
+    /// How a task ended that has.
+    fn output(&self, task: TaskId) -> Sourced<'_, Output>;
+}
+
 /// Hands out tasks and takes their events.
 pub trait WorkSource: Send + Sync {
     /// Makes the worker known.
@@ -194,6 +217,11 @@ pub trait WorkSource: Send + Sync {
 
     /// Keeps bytes, durably, and gives what names them.
     fn put_blob(&self, tenant: TenantId, media_type: String, bytes: Vec<u8>) -> Sourced<'_, BlobName>;
+
+    /// Tasks that the code of a task starts, where the source can do that.
+    fn tasks(&self) -> Option<&dyn Tasks> {
+        None
+    }
 
     /// Shows frames to live followers. They may be lost.
     fn frames(

@@ -3,15 +3,19 @@
 use crate::context::{Context, canonical};
 use crate::executor::Stop;
 use crate::journal::{Found, Outcome};
-use everloop_types::error::{Code, TaskError};
+use crate::wait::WARM_WAIT;
+use everloop_types::error::{Class, Code, TaskError};
 use everloop_types::event::{Level, StepCompleted, StepFailed, StepStarted};
 use everloop_types::json::Json;
+use everloop_types::retry::RetryPolicy;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::Parent;
+use everloop_types::time::Timestamp;
+use everloop_types::wait::Wait;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::future::Future;
+use std::time::Duration;
 
 /// What a person may answer about a step that was cut off.
 const IN_DOUBT_CHOICES: [&str; 3] = ["happened", "rerun", "fail"];
@@ -46,6 +50,23 @@ pub struct Step<'a> {
     on_unknown: OnUnknown,
     verify: Option<BoxFuture<'a, Result<Verdict<Json>, Stop>>>,
     code_version: Option<String>,
+    timeout: Option<Duration>,
+}
+
+/// A step that is tried again by itself; what it does is given as a function, which makes a future for each try.
+///
+/// ```no_run
+/// # use everloop_worker::{context::Context, executor::Stop};
+/// # use everloop_types::error::TaskError;
+/// # async fn fetch(url: &str) -> Result<String, TaskError> { Ok(url.to_owned()) }
+/// # async fn example(context: Context, url: &str) -> Result<(), Stop> {
+/// let page: String = context.step("fetch").args(&url).retries(3).run(|| fetch(url)).await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a step does nothing until it is run"]
+pub struct Retried<'a> {
+    step: Step<'a>,
+    retry: RetryPolicy,
 }
 
 impl<'a> Step<'a> {
@@ -59,6 +80,7 @@ impl<'a> Step<'a> {
             on_unknown: OnUnknown::Rerun,
             verify: None,
             code_version: None,
+            timeout: None,
         }
     }
 
@@ -68,7 +90,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    /// What kind of step it is: `http`, `shell`, `model`. The context's own are `version` and `race`.
+    /// What kind of step it is: `http`, `shell`, `model`. The context's own are `version`, `race`, `value`, `sleep` and `child`.
     pub fn kind(mut self, kind: &str) -> Self {
         kind.clone_into(&mut self.kind);
         self
@@ -114,11 +136,40 @@ impl<'a> Step<'a> {
         Parent { step: Some(self.key.clone()), task: self.context.assignment().task }
     }
 
+    /// The longest time that one try may take; then it fails with `step_timeout`, which is tried again.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How often the step is tried again by itself after an error of class `transient` or `internal`: at most a second apart, then
+    /// two, and so on up to a minute. A delay of two seconds and more frees the worker.
+    pub fn retries(self, retries: u32) -> Retried<'a> {
+        let retry = RetryPolicy { max_tries: retries.saturating_add(1), ..RetryPolicy::default() };
+        Retried { step: self, retry }
+    }
+
     /// Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins.
+    ///
+    /// The result is written as JSON and read back, so that a replay gives what the first run gave.
     ///
     /// # Errors
     /// The step's error; the reason to stop.
-    pub async fn run<T, F>(mut self, work: F) -> Result<T, Stop>
+    pub async fn run<T, F>(self, work: F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, TaskError>>,
+    {
+        let once = RetryPolicy { max_tries: 1, ..RetryPolicy::default() };
+        let mut work = Some(work);
+        self.tried(&once, || work.take()).await
+    }
+
+    async fn tried<T, F>(
+        mut self,
+        retry: &RetryPolicy,
+        mut work: impl FnMut() -> Option<F>,
+    ) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, TaskError>>,
@@ -127,94 +178,175 @@ impl<'a> Step<'a> {
         let intent = everloop_journal::digest::intent(&args);
         let context = self.context;
         let found = context.journal().find(&self.key, &self.kind, &intent)?;
-        let failed_tries = match found {
+        let (mut tries, next_at) = match found {
             Found::Outcome(Outcome::Completed(result)) => {
                 return Ok(context.resolve(result).await?.parse()?);
             }
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
-            Found::Nothing { failed_tries } => failed_tries,
+            Found::Nothing { failed_tries, next_at } => (failed_tries, next_at),
             Found::InDoubt(policy, start) => match self.in_doubt(policy, start).await? {
                 Some(result) => {
-                    record(
-                        context,
-                        &self.key,
-                        &self.kind,
-                        &intent,
-                        self.code_version,
-                        context.now(),
-                        result.clone(),
-                    );
+                    self.record(&intent, context.wall_clock(), result.clone());
                     return Ok(context.resolve(result).await?.parse()?);
                 }
-                None => 0,
+                None => (0, None),
             },
         };
+        self.goes_on()?;
         context.boundary()?;
-        if let Some(ahead) = context.journal().passed_over() {
-            context.log(
-                Level::Warn,
-                format!("step {} is new and stands before recorded step {ahead}", self.key),
-            );
+        let ahead = context.journal().passed_over(context.path()).map(str::to_owned);
+        if let Some(ahead) = ahead {
+            let text = format!("step {} is new and stands before recorded step {ahead}", self.key);
+            context.log_chunk("executor", Level::Warn, 0, text.into_bytes());
+        }
+        let retries = retry.max_tries.saturating_sub(1);
+        if let Some(at) = next_at.filter(|_| tries <= retries) {
+            self.until_next_try(tries, at).await?;
         }
         let on_unknown = context.on_unknown(self.on_unknown);
-        let started_at = context.now();
-        if on_unknown.needs_start() {
-            let started = StepStarted {
-                at: started_at,
-                code_version: self.code_version.clone(),
+        // One that had all its tries has another one with each try of the task.
+        let last = retries.max(tries);
+        loop {
+            context.boundary()?;
+            let started_at = context.wall_clock();
+            if on_unknown.needs_start() {
+                let started = StepStarted {
+                    at: started_at,
+                    code_version: self.code_version.clone(),
+                    intent: intent.clone(),
+                    kind: self.kind.clone(),
+                    on_unknown,
+                    step: self.key.clone(),
+                };
+                context.push(started.into());
+            }
+            context.flush().await?;
+            // Whoever was heard while waiting for the disk is heard before anything happens.
+            context.boundary()?;
+            let Some(work) = work() else { return Err(self.unknown()) };
+            let error = match self.once(work).await {
+                Ok(value) => {
+                    let result = canonical(&value)?;
+                    self.record(&intent, started_at, result.clone());
+                    if context.is_always_replayed() {
+                        return Err(Stop::Replayed(vec![self.key]));
+                    }
+                    return Ok(result.parse()?);
+                }
+                Err(Stop::Failed(error)) => error,
+                Err(stop) => return Err(stop),
+            };
+            tries += 1;
+            let is_again = error.class.is_retried();
+            let delay = retry.delay(tries, &context.chance(&format!("{}/try-{tries}", self.key)));
+            let at = context.wall_clock().plus(delay);
+            let goes_on = is_again && tries <= last;
+            let failed = StepFailed {
+                error: error.clone(),
                 intent: intent.clone(),
                 kind: self.kind.clone(),
-                on_unknown,
+                next_at: goes_on.then_some(at),
                 step: self.key.clone(),
+                r#try: tries,
             };
-            context.shared().outbox.push(started.into());
-        }
-        context.flush().await?;
-        // Whoever was heard while waiting for the disk is heard before anything happens.
-        context.boundary()?;
-        match work.await {
-            Ok(value) => {
-                let result = canonical(&value)?;
-                record(context, &self.key, &self.kind, &intent, self.code_version, started_at, result);
-                Ok(value)
+            if goes_on {
+                context.push(failed.into());
+                self.until_next_try(tries, at).await?;
+                continue;
             }
-            Err(error) => {
-                let again = error.class.is_retried();
-                let failed = StepFailed {
-                    error: error.clone(),
-                    intent,
-                    kind: self.kind,
-                    // It runs again with the next try of the task; when that is, the task's policy says.
-                    next_at: again.then(|| context.now()),
-                    step: self.key,
-                    r#try: failed_tries + 1,
-                };
-                context.shared().outbox.push(failed.into());
-                Err(Stop::Failed(error))
+            if is_again {
+                context.hold(failed);
+            } else {
+                context.push(failed.into());
+            }
+            return Err(Stop::Failed(error));
+        }
+    }
+
+    /// One try.
+    async fn once<T>(&self, work: impl Future<Output = Result<T, TaskError>>) -> Result<T, Stop> {
+        let in_time = async {
+            let Some(limit) = self.timeout else { return work.await };
+            let late = || TaskError {
+                class: Class::Transient,
+                code: "step_timeout".to_owned(),
+                details: None,
+                message: format!("step {} took longer than {limit:?}", self.key),
+            };
+            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+        };
+        tokio::select! {
+            biased;
+            done = in_time => Ok(done?),
+            stop = self.context.must_end(), if self.context.manner.is_interrupted => Err(stop),
+        }
+    }
+
+    /// Waits until the step is to be tried again.
+    async fn until_next_try(&self, tries: u32, at: Timestamp) -> Result<(), Stop> {
+        let context = self.context;
+        let id = format!("{}/try-{}", self.key, tries + 1);
+        if context.journal().has_fired(&id) {
+            return Ok(());
+        }
+        let left = at.since(context.wall_clock());
+        if left < WARM_WAIT {
+            context.flush().await?;
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(left) => return Ok(()),
+                stop = context.must_end() => return Err(stop),
             }
         }
+        if context.held(left).await? {
+            return Ok(());
+        }
+        Err(Stop::Waiting(Wait::Timer { at, id }))
+    }
+
+    /// Whether anything new may be done.
+    fn goes_on(&self) -> Result<(), Stop> {
+        if self.context.is_dry() { Err(Stop::Replayed(vec![self.key.clone()])) } else { Ok(()) }
+    }
+
+    fn record(&self, intent: &str, started_at: Timestamp, result: Json) {
+        let completed = StepCompleted {
+            attempt: self.context.assignment().attempt,
+            code_version: self.code_version.clone(),
+            intent: intent.to_owned(),
+            kind: self.kind.clone(),
+            result,
+            started_at,
+            step: self.key.clone(),
+        };
+        self.context.push(completed.into());
     }
 }
 
-fn record(
-    context: &Context,
-    key: &str,
-    kind: &str,
-    intent: &str,
-    code_version: Option<String>,
-    started_at: everloop_types::time::Timestamp,
-    result: Json,
-) {
-    let completed = StepCompleted {
-        attempt: context.assignment().attempt,
-        code_version,
-        intent: intent.to_owned(),
-        kind: kind.to_owned(),
-        result,
-        started_at,
-        step: key.to_owned(),
-    };
-    context.shared().outbox.push(completed.into());
+impl Retried<'_> {
+    /// How far apart the tries are: the largest delay before the second one, which doubles from there, and the largest of all.
+    pub fn backoff(mut self, initial: Duration, max: Duration) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        (self.retry.initial_ms, self.retry.max_ms) = (millis(initial), millis(max));
+        self
+    }
+
+    /// See [`Step::idempotency_key`].
+    pub fn idempotency_key(&self) -> String {
+        self.step.idempotency_key()
+    }
+
+    /// Runs the step, or gives what was recorded of it: see [`Step::run`]. Each try is a future of its own.
+    ///
+    /// # Errors
+    /// The error of the last try; the reason to stop.
+    pub async fn run<T, F>(self, mut work: impl FnMut() -> F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, TaskError>>,
+    {
+        self.step.tried(&self.retry, || Some(work())).await
+    }
 }
 
 impl Step<'_> {
@@ -227,6 +359,7 @@ impl Step<'_> {
             OnUnknown::Rerun => return Ok(None),
             OnUnknown::Fail => return Err(self.unknown()),
             OnUnknown::Verify if !context.journal().was_asked(&id) => {
+                self.goes_on()?;
                 if let Some(verify) = self.verify.take() {
                     context.boundary()?;
                     match verify.await? {

@@ -2,13 +2,17 @@
 
 use crate::context::Context;
 use crate::executor::Stop;
+use everloop_journal::digest;
 use everloop_types::event::{ApprovalRequested, InputTaken};
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
 use everloop_types::state::State;
 use everloop_types::wait::Wait;
+use std::pin::pin;
 use std::time::Duration;
 
+/// The kind of the record of a timer that was held until it fired.
+const SLEEP: &str = "sleep";
 /// Waits shorter than this are held instead of suspending the task.
 pub const WARM_WAIT: Duration = Duration::from_secs(2);
 
@@ -20,21 +24,60 @@ impl Context {
     pub async fn sleep(&self, name: &str, duration: Duration) -> Result<(), Stop> {
         let id = self.next_key(name);
         self.boundary()?;
-        if self.journal().has_fired(&id) {
-            return Ok(());
+        let nothing = digest::intent(&Json::null());
+        {
+            let mut journal = self.journal();
+            if journal.has_fired(&id) {
+                return Ok(());
+            }
+            if journal.has_step(&id) {
+                return journal.find(&id, SLEEP, &nothing).map(|_| ());
+            }
         }
         // One that was waited for together with other things fires when it was first said to.
         let known = self.journal().timer(&id);
-        let at = known.unwrap_or_else(|| self.now().plus(duration));
-        let left = known.map_or(duration, |at| at.since(self.now()));
+        let at = known.unwrap_or_else(|| self.wall_clock().plus(duration));
+        let left = known.map_or(duration, |at| at.since(self.wall_clock()));
         if left < WARM_WAIT {
+            // What is recorded behind it was made when it was over.
+            if self.is_dry() || self.manner.is_past || self.replays() {
+                return Ok(());
+            }
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(left) => return self.boundary(),
-                _ = self.stopped() => return self.boundary(),
+                stop = self.must_end() => return Err(stop),
             }
         }
+        if self.held(left).await? {
+            self.boundary()?;
+            self.record(id, SLEEP, nothing, Json::null());
+            return Ok(());
+        }
         Err(Stop::Waiting(Wait::Timer { at, id }))
+    }
+
+    /// Holds a timer for as long as something beside it goes on: whether it has fired by then.
+    pub(crate) async fn held(&self, left: Duration) -> Result<bool, Stop> {
+        if !self.manner.in_race || self.is_dry() {
+            return Ok(false);
+        }
+        let activity = &self.shared().activity;
+        let _parked = activity.park();
+        let mut over = pin!(tokio::time::sleep(left));
+        loop {
+            let mut changed = pin!(activity.changed());
+            changed.as_mut().enable();
+            if activity.is_stuck() {
+                return Ok(false);
+            }
+            tokio::select! {
+                biased;
+                () = &mut over => return Ok(true),
+                stop = self.must_end() => return Err(stop),
+                () = changed => {}
+            }
+        }
     }
 
     /// Waits for the end of a child, as long as it takes: how it ended. Its result is with the child.
@@ -48,7 +91,7 @@ impl Context {
         match ended {
             Some((state, taken)) => {
                 if !taken {
-                    self.shared().outbox.push(InputTaken { id: child.to_string(), step: id }.into());
+                    self.push(InputTaken { id: child.to_string(), step: id }.into());
                 }
                 Ok(state)
             }
@@ -67,7 +110,7 @@ impl Context {
         match found {
             Some((taken, data)) => {
                 if let Some(id) = taken {
-                    self.shared().outbox.push(InputTaken { id, step }.into());
+                    self.push(InputTaken { id, step }.into());
                 }
                 self.resolve(data).await
             }
@@ -106,9 +149,13 @@ impl Context {
             return Ok(answer.clone());
         }
         if !journal.was_asked(&id) {
+            drop(journal);
+            if self.is_dry() {
+                return Err(Stop::Replayed(vec![id]));
+            }
             let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
             let request = ApprovalRequested { choices, details, id: id.clone(), prompt: prompt.to_owned() };
-            self.shared().outbox.push(request.into());
+            self.push(request.into());
         }
         Err(Stop::Waiting(Wait::Decision { id }))
     }
