@@ -4,9 +4,9 @@
     reason = "the program's own files, and the one task that is its worker"
 )]
 
-use crate::system::{SystemClock, SystemRandom};
 use anyhow::{Context as _, bail};
 use everloop_client::Client;
+use everloop_client::host::{SystemClock, SystemRandom};
 use everloop_control::archive::is_cut_short;
 use everloop_control::{Control, Mode};
 use everloop_engine::engine::{Engine, Threads};

@@ -32,6 +32,12 @@ pub enum StartError {
     /// It did not come up in time.
     #[error("the server did not answer within {} seconds", START.as_secs())]
     Late,
+    /// The program is nowhere.
+    #[error(
+        "the program `everloop` is not here: build it beside this program, put it on PATH, or name it in EVERLOOP_BIN; or set \
+         EVERLOOP_URL to use a server"
+    )]
+    NoProgram,
     /// It answers, and not as it should.
     #[error(transparent)]
     Client(#[from] ClientError),

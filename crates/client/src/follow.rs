@@ -117,7 +117,7 @@ impl Follower {
             return Ok(Some(if kind.starts_with("stream.") {
                 Item::Notice { kind, data }
             } else {
-                Item::Frame { kind, data }
+                frame(&kind, data).map_err(|error| wrong(format!("a frame is not one: {error}")))?
             }));
         };
         if kind.starts_with("stream.") {
@@ -141,6 +141,20 @@ impl Follower {
         }
         Ok(Some(Item::Event { seq, kind, event: data }))
     }
+}
+
+/// A frame comes as an event of the type `frame`, with its own type and data in it.
+fn frame(kind: &str, data: Json) -> Result<Item, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        r#type: String,
+        data: Json,
+    }
+    if kind != "frame" {
+        return Ok(Item::Frame { kind: kind.to_owned(), data });
+    }
+    let Wrapped { r#type, data } = data.parse()?;
+    Ok(Item::Frame { kind: r#type, data })
 }
 
 fn call(task: &str, follow: &Follow, position: u64) -> Result<Call, ClientError> {

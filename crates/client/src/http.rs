@@ -12,8 +12,9 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::Notify;
 use url::Url;
 
 /// How long a connection may take to come about.
@@ -55,6 +56,13 @@ impl ClientOptions {
     }
 }
 
+/// Where the server is, and the key to show there.
+#[derive(Clone)]
+struct Point {
+    url: String,
+    api_key: Option<String>,
+}
+
 /// Speaks to one server. Cloning is cheap.
 #[derive(Clone)]
 pub struct Client {
@@ -62,7 +70,9 @@ pub struct Client {
 }
 
 struct Shared {
-    base: Url,
+    point: RwLock<Point>,
+    /// Told when nobody answers.
+    unreachable: Notify,
     http: reqwest::Client,
     options: ClientOptions,
     ids: IdGenerator,
@@ -70,7 +80,7 @@ struct Shared {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.shared.base)
+        write!(f, "Client({})", self.url())
     }
 }
 
@@ -193,12 +203,29 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { shared: Arc::new(Shared { base, http, options, ids: IdGenerator::default() }) })
+        let url = base.as_str().trim_end_matches('/').to_owned();
+        let point = RwLock::new(Point { url, api_key: options.api_key.clone() });
+        let (unreachable, ids) = (Notify::new(), IdGenerator::default());
+        Ok(Self { shared: Arc::new(Shared { point, unreachable, http, options, ids }) })
     }
 
     /// The server's address.
-    pub fn url(&self) -> &str {
-        self.shared.base.as_str().trim_end_matches('/')
+    pub fn url(&self) -> String {
+        self.point().url
+    }
+
+    fn point(&self) -> Point {
+        self.shared.point.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Speaks to another server from now on: the one that has the data folder of the last one.
+    pub(crate) fn point_to(&self, url: String, api_key: Option<String>) {
+        *self.shared.point.write().unwrap_or_else(PoisonError::into_inner) = Point { url, api_key };
+    }
+
+    /// Waits until nobody has answered a request.
+    pub(crate) async fn unreachable(&self) {
+        self.shared.unreachable.notified().await;
     }
 
     pub(crate) fn options(&self) -> &ClientOptions {
@@ -278,7 +305,8 @@ impl Client {
     }
 
     async fn once(&self, call: &Call) -> Result<Response, Failed> {
-        let place = self.place(call);
+        let point = self.point();
+        let place = format!("{}{}", point.url, call.path);
         let mut url = Url::parse(&place).map_err(|error| Failed {
             error: ClientError::Invalid(format!("{place}: {error}")),
             is_transient: false,
@@ -291,7 +319,7 @@ impl Client {
         if !call.headers.contains_key(ACCEPT) {
             request = request.header(ACCEPT, "application/json");
         }
-        if let Some(key) = &self.options().api_key {
+        if let Some(key) = &point.api_key {
             request = request.bearer_auth(key);
         }
         if let Some((body, media_type)) = &call.body {
@@ -321,7 +349,8 @@ impl Client {
     fn network(&self, error: &reqwest::Error) -> Failed {
         let reason =
             if error.is_timeout() { "it did not answer in time".to_owned() } else { root_cause(error) };
-        let error = ClientError::Unreachable { url: self.url().to_owned(), reason };
+        let error = ClientError::Unreachable { url: self.url(), reason };
+        self.shared.unreachable.notify_waiters();
         Failed { error, is_transient: true, retry_after: None }
     }
 

@@ -1,4 +1,7 @@
-//! The Rust client.
+//! Everloop for Rust: functions as durable tasks, and the client of a server.
+//!
+//! [`task()`] makes a function a task, [`run`] runs it from a program without a server of its own, [`worker`] serves tasks to a
+//! server; what a function does in between is in its [`Context`]. `docs/rust.md` shows all of it.
 //!
 //! [`Client`] speaks to one server: it finds it, repeats what may be repeated, follows the events of one task or of many across
 //! lost connections, and hands out work over HTTP. Time and randomness are given to it. Events come as server-sent events: the
@@ -19,11 +22,26 @@ pub mod embedded;
 pub mod error;
 pub mod feed;
 pub mod follow;
+pub mod function;
+pub mod host;
 mod http;
+mod local;
 pub mod mcp;
+pub mod project;
+pub mod runner;
 mod sse;
 pub mod system;
 pub mod tasks;
 pub mod work;
 
+pub use everloop_types::error::{Class, TaskError};
+pub use everloop_types::json::Json;
+pub use everloop_types::step::OnUnknown;
+pub use everloop_types::task::{Policy, Progress};
+pub use everloop_worker::context::{Context, canonical};
+pub use everloop_worker::executor::{Registry, Stop};
+pub use everloop_worker::run::Options as WorkerOptions;
+pub use everloop_worker::step::Verdict;
+pub use function::{Task, task};
 pub use http::{Client, ClientOptions};
+pub use runner::{RunError, RunOptions, Runner, run, worker};

@@ -3,12 +3,12 @@
 use crate::error::ClientError;
 use crate::http::{Call, Client, segment};
 use bytes::Bytes;
-use everloop_api::BASE;
 use everloop_api::page::Page;
 use everloop_api::system::{
     AboutView, BlobView, HealthView, InboxItem, KindView, QueueView, StatsView, WorkerView,
 };
 use everloop_api::task::TaskView;
+use everloop_api::{BASE, IDEMPOTENCY_HEADER};
 use reqwest::Method;
 
 impl Client {
@@ -98,6 +98,15 @@ impl Client {
         self.read(Call::post(format!("{BASE}/dead-letters/{}/redrive", segment(task)))).await
     }
 
+    /// The same under a request key of the caller's: however often it is sent, there is one fork.
+    ///
+    /// # Errors
+    /// The server's refusal, or that it can't be reached.
+    pub async fn redrive_as(&self, task: &str, request_key: &str) -> Result<TaskView, ClientError> {
+        let call = Call::post(format!("{BASE}/dead-letters/{}/redrive", segment(task)));
+        self.read(call.header(IDEMPOTENCY_HEADER, request_key)?.repeatable()).await
+    }
+
     /// Everything that waits for a person.
     ///
     /// # Errors
@@ -112,7 +121,7 @@ impl Client {
     /// The server's refusal, or that it can't be reached.
     pub async fn keys(&self) -> Result<String, ClientError> {
         let (_, bytes) = self.send(Call::get("/.well-known/jwks.json")).await?;
-        String::from_utf8(bytes.into()).map_err(|error| crate::http::protocol(self.url(), error))
+        String::from_utf8(bytes.into()).map_err(|error| crate::http::protocol(&self.url(), error))
     }
 
     /// Puts a large value beside the log. Equal bytes are stored once, so that it may be repeated.

@@ -3,6 +3,7 @@
 use crate::error::ClientError;
 use crate::http::{Call, Client};
 use everloop_api::event::Body;
+use everloop_api::task::TaskRequest;
 use everloop_api::worker::{
     AssignmentView, ClaimAnswer, ClaimRequest, EventsRequest, FailRequest, FinishRequest, HeartbeatRequest,
     HeldLease, JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest,
@@ -14,19 +15,21 @@ use everloop_types::error::{Class, Code, Refusal};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
 use everloop_types::lease::LeaseToken;
+use everloop_types::task::TaskSpec;
 use everloop_types::worker::WorkerSpec;
 use everloop_worker::source::{
-    Assignment, AttemptEnd, Frame, JournalEntry, Signal, SourceError, Sourced, TaskSignal, WorkSource,
+    Assignment, AttemptEnd, Frame, JournalEntry, Output, Signal, SourceError, Sourced, TaskSignal, Tasks,
+    WorkSource,
 };
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The worker protocol, spoken by a client.
-#[derive(Debug)]
 pub struct HttpSource {
     client: Client,
     /// Who registered last: frames don't say it.
-    worker: Mutex<Option<WorkerId>>,
+    worker: watch::Sender<Option<WorkerId>>,
+    on_registered: Option<Box<dyn Fn(WorkerId) + Send + Sync>>,
 }
 
 /// What a registration answers that this client needs of it.
@@ -53,7 +56,19 @@ impl From<ClientError> for SourceError {
 impl HttpSource {
     /// Work from the server of this client.
     pub fn new(client: Client) -> Self {
-        Self { client, worker: Mutex::new(None) }
+        Self { client, worker: watch::Sender::new(None), on_registered: None }
+    }
+
+    /// Calls this whenever a worker has registered, before it asks for tasks.
+    #[must_use]
+    pub fn on_registered(mut self, call: impl Fn(WorkerId) + Send + Sync + 'static) -> Self {
+        self.on_registered = Some(Box::new(call));
+        self
+    }
+
+    /// The worker that was registered last, and whoever comes after it.
+    pub fn registered(&self) -> watch::Receiver<Option<WorkerId>> {
+        self.worker.subscribe()
     }
 
     async fn assignment(&self, view: AssignmentView) -> Result<Assignment, SourceError> {
@@ -104,7 +119,10 @@ impl WorkSource for HttpSource {
         Box::pin(async move {
             let call = Call::post(format!("{BASE}/workers")).json(&RegisterRequest::from(spec))?;
             let registered: Registered = self.client.read(call).await?;
-            *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(registered.id);
+            if let Some(call) = &self.on_registered {
+                call(registered.id);
+            }
+            self.worker.send_replace(Some(registered.id));
             Ok(registered.id)
         })
     }
@@ -238,6 +256,10 @@ impl WorkSource for HttpSource {
         })
     }
 
+    fn tasks(&self) -> Option<&dyn Tasks> {
+        Some(self)
+    }
+
     fn frames(
         &self,
         _tenant: TenantId,
@@ -246,13 +268,46 @@ impl WorkSource for HttpSource {
         frames: Vec<Frame>,
     ) -> Sourced<'_, ()> {
         Box::pin(async move {
-            let Some(worker) = *self.worker.lock().unwrap_or_else(PoisonError::into_inner) else {
-                return Ok(());
-            };
+            let Some(worker) = *self.worker.borrow() else { return Ok(()) };
             let frames =
                 frames.into_iter().map(|frame| Body { r#type: frame.kind, data: frame.data }).collect();
             let request = EventsRequest { worker, batch: None, events: Vec::new(), frames };
             Ok(self.client.done(Self::attempt(task, lease, "events")?.json(&request)?).await?)
+        })
+    }
+}
+
+impl Tasks for HttpSource {
+    fn submit(&self, spec: TaskSpec, key: String) -> Sourced<'_, TaskId> {
+        Box::pin(async move {
+            let request = TaskRequest {
+                input: spec.input,
+                key: spec.key,
+                kind_version: spec.kind_version,
+                queue: Some(spec.queue),
+                name: spec.name,
+                title: spec.title,
+                description: spec.description,
+                not_before: spec.not_before,
+                requires: spec.requires,
+                depends_on: spec.depends_on,
+                policy: spec.policy,
+                context: spec.context,
+                metadata: spec.metadata,
+                labels: spec.labels,
+                session: spec.session,
+                parent: spec.parent,
+                ..TaskRequest::new(spec.kind)
+            };
+            Ok(self.client.submit_as(&request, None, &key).await?.task.id)
+        })
+    }
+
+    fn output(&self, task: TaskId) -> Sourced<'_, Output> {
+        Box::pin(async move {
+            let view = self.client.output(&task.to_string()).await?;
+            let (state, result, error) = (view.state, view.result, view.error);
+            Ok(Output { state, result, error, continued_as: view.continued_as })
         })
     }
 }

@@ -182,6 +182,21 @@ impl TaskError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { class: code.class(), code: code.as_str().to_owned(), details: None, message: message.into() }
     }
+
+    /// An error with a code of the caller's own.
+    pub fn of(class: Class, code: &str, message: impl fmt::Display) -> Self {
+        Self { class, code: code.to_owned(), details: None, message: message.to_string() }
+    }
+
+    /// One that may pass: it is tried again.
+    pub fn transient(code: &str, message: impl fmt::Display) -> Self {
+        Self::of(Class::Transient, code, message)
+    }
+
+    /// One that stays: it is not tried again.
+    pub fn validation(code: &str, message: impl fmt::Display) -> Self {
+        Self::of(Class::Validation, code, message)
+    }
 }
 
 impl fmt::Display for TaskError {

@@ -201,7 +201,7 @@ impl<'a> Step<'a> {
         }
         let retries = retry.max_tries.saturating_sub(1);
         if let Some(at) = next_at.filter(|_| tries <= retries) {
-            self.until_next_try(tries, at).await?;
+            until_next_try(context, &self.key, tries, at).await?;
         }
         let on_unknown = context.on_unknown(self.on_unknown);
         // One that had all its tries has another one with each try of the task.
@@ -224,7 +224,7 @@ impl<'a> Step<'a> {
             // Whoever was heard while waiting for the disk is heard before anything happens.
             context.boundary()?;
             let Some(work) = work() else { return Err(self.unknown()) };
-            let error = match self.once(work).await {
+            let error = match once(context, &self.key, self.timeout, work).await {
                 Ok(value) => {
                     let result = canonical(&value)?;
                     self.record(&intent, started_at, result.clone());
@@ -251,7 +251,7 @@ impl<'a> Step<'a> {
             };
             if goes_on {
                 context.push(failed.into());
-                self.until_next_try(tries, at).await?;
+                until_next_try(context, &self.key, tries, at).await?;
                 continue;
             }
             if is_again {
@@ -261,47 +261,6 @@ impl<'a> Step<'a> {
             }
             return Err(Stop::Failed(error));
         }
-    }
-
-    /// One try.
-    async fn once<T>(&self, work: impl Future<Output = Result<T, TaskError>>) -> Result<T, Stop> {
-        let in_time = async {
-            let Some(limit) = self.timeout else { return work.await };
-            let late = || TaskError {
-                class: Class::Transient,
-                code: "step_timeout".to_owned(),
-                details: None,
-                message: format!("step {} took longer than {limit:?}", self.key),
-            };
-            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
-        };
-        tokio::select! {
-            biased;
-            done = in_time => Ok(done?),
-            stop = self.context.must_end(), if self.context.manner.is_interrupted => Err(stop),
-        }
-    }
-
-    /// Waits until the step is to be tried again.
-    async fn until_next_try(&self, tries: u32, at: Timestamp) -> Result<(), Stop> {
-        let context = self.context;
-        let id = format!("{}/try-{}", self.key, tries + 1);
-        if context.journal().has_fired(&id) {
-            return Ok(());
-        }
-        let left = at.since(context.wall_clock());
-        if left < WARM_WAIT {
-            context.flush().await?;
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(left) => return Ok(()),
-                stop = context.must_end() => return Err(stop),
-            }
-        }
-        if context.held(left).await? {
-            return Ok(());
-        }
-        Err(Stop::Waiting(Wait::Timer { at, id }))
     }
 
     /// Whether anything new may be done.
@@ -321,6 +280,51 @@ impl<'a> Step<'a> {
         };
         self.context.push(completed.into());
     }
+}
+
+/// One try.
+async fn once<T>(
+    context: &Context,
+    key: &str,
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, TaskError>>,
+) -> Result<T, Stop> {
+    let in_time = async {
+        let Some(limit) = timeout else { return work.await };
+        let late = || TaskError {
+            class: Class::Transient,
+            code: "step_timeout".to_owned(),
+            details: None,
+            message: format!("step {} took longer than {limit:?}", key),
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+    };
+    tokio::select! {
+        biased;
+        done = in_time => Ok(done?),
+        stop = context.must_end(), if context.manner.is_interrupted => Err(stop),
+    }
+}
+
+/// Waits until the step is to be tried again.
+async fn until_next_try(context: &Context, key: &str, tries: u32, at: Timestamp) -> Result<(), Stop> {
+    let id = format!("{}/try-{}", key, tries + 1);
+    if context.journal().has_fired(&id) {
+        return Ok(());
+    }
+    let left = at.since(context.wall_clock());
+    if left < WARM_WAIT {
+        context.flush().await?;
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(left) => return Ok(()),
+            stop = context.must_end() => return Err(stop),
+        }
+    }
+    if context.held(left).await? {
+        return Ok(());
+    }
+    Err(Stop::Waiting(Wait::Timer { at, id }))
 }
 
 impl Retried<'_> {

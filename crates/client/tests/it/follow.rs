@@ -67,7 +67,7 @@ async fn a_heartbeat_moves_the_position_and_204_is_the_end() {
 #[tokio::test]
 async fn notices_and_frames_are_no_events() {
     let notice = "id: 4\nevent: stream.compacted\ndata: {\"from\":1,\"to\":4}\n\n";
-    let frame = "event: token\ndata: {\"text\":\"a\"}\n\n";
+    let frame = "event: frame\ndata: {\"type\":\"token\",\"data\":{\"text\":\"a\"}}\n\n";
     let script =
         Script::new(vec![stream(&format!("{notice}{}{frame}{}", block(5, "log"), block(6, "task.failed")))])
             .await;

@@ -1,4 +1,4 @@
-//! The machine's clocks and randomness: the only place that asks for them.
+//! The machine's clocks and randomness: the only place that asks for them. Everything else is given them.
 #![expect(clippy::disallowed_methods, reason = "this is where time and chance come from")]
 
 use everloop_types::random::Random;
@@ -6,20 +6,15 @@ use everloop_types::time::{Clock, Timestamp};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tasks are made on one thread and dropped on another, thousands in a second. With 64 of them at once over HTTP this allocator
-/// gets twice as many through as the one of glibc (docs/benchmarks.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The clocks of the machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SystemClock {
+pub struct SystemClock {
     start: Instant,
 }
 
 impl SystemClock {
     /// Monotonic time counts from now.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 }
@@ -38,7 +33,7 @@ impl Clock for SystemClock {
 /// The operating system's randomness, fetched in stock: a task takes a hundred bytes in pieces of sixteen, and each call to
 /// the system would cost more than all of them.
 #[derive(Debug, Default)]
-pub(crate) struct SystemRandom(Mutex<Stock>);
+pub struct SystemRandom(Mutex<Stock>);
 
 /// Bytes that nobody has seen. What is given out is overwritten.
 #[derive(Debug)]
