@@ -1,4 +1,4 @@
-//! The lane that runs what the documents show: the verifier and the workers in Python and shell, and the README's first commands.
+//! The lane that runs what the documents show: the verifier, the workers in Python, shell and Rust, and the README's first commands.
 
 use crate::process::{cargo, on_path, output, root, succeed, target};
 use anyhow::{Context, Result, bail, ensure};
@@ -31,6 +31,7 @@ pub(crate) fn check() -> Result<()> {
     let server = start(&everloop, folder.path())?;
     worker(&python, &everloop, &server.url)?;
     shell_worker(&python)?;
+    rust_worker(&python)?;
     let readme = std::fs::read_to_string(root().join("README.md"))?;
     let section = readme.split("## First steps").nth(1).and_then(|rest| rest.split("## What holds").next());
     let section = section.context("the README has no section `First steps`")?;
@@ -118,6 +119,13 @@ fn shell_worker(python: &Path) -> Result<()> {
         })?;
     }
     kit(python, &["--profile", "core", "--", "examples/worker-sh"])
+}
+
+/// `crates/app/examples/conformance.rs` passes the conformance kit.
+fn rust_worker(python: &Path) -> Result<()> {
+    succeed(&mut cargo(&["build", "-p", "everloop", "--example", "conformance"]))?;
+    let worker = target().join("debug/examples/conformance");
+    kit(python, &["--", &worker.to_string_lossy()])
 }
 
 /// Runs the conformance kit.

@@ -45,3 +45,8 @@ pub use everloop_worker::step::Verdict;
 pub use function::{Task, task};
 pub use http::{Client, ClientOptions};
 pub use runner::{RunError, RunOptions, Runner, run, worker};
+
+/// The blocks of the page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct RustPage;

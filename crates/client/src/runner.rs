@@ -10,8 +10,9 @@ use crate::project::data_folder;
 use crate::work::HttpSource;
 use crate::{Client, ClientOptions};
 use everloop_api::task::{TaskRequest, TaskView};
-use everloop_types::error::{Code, TaskError};
+use everloop_types::error::{Class, Code, TaskError};
 use everloop_types::id::TaskId;
+use everloop_types::retry::RetryPolicy;
 use everloop_types::state::State;
 use everloop_types::task::PauseReason;
 use everloop_worker::executor::Registry;
@@ -125,7 +126,10 @@ fn found() -> ClientOptions {
         only_here: false,
         state: state_folder(variable),
     });
-    ClientOptions { api_key: found.api_key, ..options(&found.url) }
+    let options = options(&found.url);
+    // Some half a minute: a server that is restarted is there again by then.
+    let retry = RetryPolicy { max_tries: 20, ..options.retry.clone() };
+    ClientOptions { api_key: found.api_key, retry, ..options }
 }
 
 async fn told_to_stop() {
@@ -160,7 +164,10 @@ impl Runner {
         let (tell_lost, lost) = watch::channel(None);
         let is_remote = std::env::var_os("EVERLOOP_URL").is_some_and(|url| !url.is_empty());
         let (client, local, folder) = if is_remote && folder.is_none() {
-            (Client::new(found())?, None, None)
+            let client = Client::new(found())?;
+            // Says at once whether there is a server that lets us in.
+            client.about().await?;
+            (client, None, None)
         } else {
             let folder = folder.map_or_else(data_folder, Ok)?;
             let local = Local::open(folder.clone()).await?;
@@ -254,7 +261,7 @@ impl Runner {
     {
         loop {
             match ask().await {
-                Err(ClientError::Unreachable { .. }) if self.local.is_some() => {
+                Err(error) if self.local.is_some() && may_pass(&error) => {
                     if let Some(error) = &*self.lost.borrow() {
                         let reason = error.to_string();
                         return Err(ClientError::Unreachable { url: self.client.url(), reason }.into());
@@ -274,6 +281,15 @@ impl Runner {
             // It has ended, whatever it says.
             let _ = local.await;
         }
+    }
+}
+
+/// Whether a server that starts, or stops, may be the reason.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } => true,
+        ClientError::Refused(problem) => problem.class == Class::Transient,
+        ClientError::Protocol { .. } | ClientError::Invalid(_) => false,
     }
 }
 

@@ -15,6 +15,8 @@ mod feed;
 #[cfg(test)]
 mod folder;
 #[cfg(test)]
+mod functions;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod help;

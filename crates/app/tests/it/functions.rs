@@ -1,0 +1,183 @@
+//! Functions as tasks in Rust: the examples, and what is left of them when they and their servers are killed.
+
+use crate::harness::{Place, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Steps that can be in flight when a kill comes.
+const AT_ONCE: usize = 4;
+const COUNT: usize = 40;
+
+/// A number that nobody knows before, below a limit.
+fn chance(limit: u64) -> u64 {
+    RandomState::new().hash_one(std::process::id()) % limit
+}
+
+fn example(place: &Place, name: &str, arguments: &[&str]) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_everloop")).with_file_name("examples").join(name);
+    // The environment of a place, for another program.
+    let template = place.command(&[]);
+    #[expect(clippy::disallowed_methods, reason = "the tests run the examples")]
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().current_dir(place.here()).stdin(Stdio::null());
+    for (name, value) in template.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn start(place: &Place, name: &str, arguments: &[&str]) -> Child {
+    example(place, name, arguments).spawn().unwrap()
+}
+
+fn finish(child: Child) -> String {
+    let said = child.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).unwrap()
+}
+
+/// The server of the folder, as it says itself.
+fn server(place: &Place) -> Option<(String, i32)> {
+    let text = place.read_if_there(".everloop/server.json")?;
+    let server: Value = serde_json::from_str(&text).ok()?;
+    Some((server["url"].as_str()?.to_owned(), i32::try_from(server["pid"].as_i64()?).ok()?))
+}
+
+fn kill_server(place: &Place) {
+    if let Some(pid) = server(place).and_then(|(_, pid)| Pid::from_raw(pid)) {
+        // It may be gone already.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+#[test]
+fn every_example_survives_kills() {
+    let spoken = "You said: what does durable mean, and why would an agent that runs for days need it?\n";
+    let examples: [(&str, &[&str], &str); 5] = [
+        ("hello", &[], "Hello, Ada!\nHello, Grace!\nHello, Barbara!\n"),
+        ("parallel_map", &["1000"], "871 takes 178 steps\n"),
+        ("children", &[], "7 words\n"),
+        ("streaming", &[], spoken),
+        ("agent", &["60"], "the last sum was 60\n"),
+    ];
+    for (name, arguments, said) in examples {
+        let place = Place::new();
+        let mut child = start(&place, name, arguments);
+        for how in ["program", "server", "both"] {
+            eventually("a server", || {
+                (child.try_wait().unwrap().is_some() || server(&place).is_some()).then_some(())
+            });
+            std::thread::sleep(Duration::from_millis(chance(400)));
+            if how != "program" {
+                kill_server(&place);
+            }
+            if how != "server" {
+                // It may have ended already.
+                let _ = child.kill();
+                child.wait().unwrap();
+                child = start(&place, name, arguments);
+            }
+        }
+        assert_eq!(finish(child), said, "{name}");
+        assert_eq!(finish(start(&place, name, arguments)), said, "{name} again");
+    }
+}
+
+#[test]
+fn an_approval_waits_for_a_person_through_kills() {
+    let place = Place::new();
+    let child = start(&place, "approval", &[]);
+    let asked = || {
+        // Nobody may be there to say it.
+        let said = place.run(&["--json", "task", "get", "key:invoice-1"]);
+        let task: Value = serde_json::from_str(&said.out).ok()?;
+        task["open_requests"].get(0).cloned()
+    };
+    let item = eventually("the question", asked);
+    assert_eq!(item["details"], serde_json::json!({"amount": 120, "to": "ACME"}));
+    let mut child = child;
+    child.kill().unwrap();
+    kill_server(&place);
+    child.wait().unwrap();
+    // Nobody is there while the person thinks about it.
+    let child = start(&place, "approval", &[]);
+    eventually("the same question", || asked().filter(|again| *again == item));
+    place.run(&["task", "decide", "key:invoice-1", item["id"].as_str().unwrap(), "approve"]).ok();
+    assert!(finish(child).starts_with("120 paid to ACME under "));
+}
+
+fn killed_at_random_points(how: &str) {
+    let place = Place::new();
+    let effects = || place.read_if_there("effects.txt").unwrap_or_default();
+    let arguments = ["effects.txt", "40"];
+    let mut child = start(&place, "effects", &arguments);
+    let mut kills = 0;
+    for _ in 0..6 {
+        // Until something new was recorded: an attempt that is lost five times without that is poison.
+        let before = effects().len();
+        eventually("an effect", || {
+            (child.try_wait().unwrap().is_some() || effects().len() > before + 130).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(chance(150)));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        kills += 1;
+        if how != "program" {
+            kill_server(&place);
+        }
+        if how != "server" {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            child = start(&place, "effects", &arguments);
+        }
+    }
+    let said = finish(child);
+    assert_eq!(said, format!("result {}\n", COUNT * (COUNT - 1)));
+    assert!(kills >= 2, "{kills} kills");
+    let lines = effects();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in lines.lines() {
+        *counts.entry(line).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 2 * COUNT, "effects that were made");
+    let again = counts.values().sum::<usize>() - counts.len();
+    assert!(again <= kills * AT_ONCE, "{again} effects were made again by {kills} kills");
+    // The same key: the stored result, and nothing is done again.
+    assert_eq!(finish(start(&place, "effects", &arguments)), said);
+    assert_eq!(effects(), lines);
+    assert_eq!(std::fs::read_dir(place.here().join(".everloop/workers")).unwrap().count(), 0);
+}
+
+#[test]
+fn kills_of_a_program_at_random_points_lose_nothing_and_repeat_nothing_that_was_recorded() {
+    killed_at_random_points("program");
+}
+
+#[test]
+fn kills_of_its_server_at_random_points_lose_nothing_and_repeat_nothing_that_was_recorded() {
+    killed_at_random_points("server");
+}
+
+#[test]
+fn kills_of_both_at_random_points_lose_nothing_and_repeat_nothing_that_was_recorded() {
+    killed_at_random_points("both");
+}
+
+#[test]
+fn two_programs_at_once_share_a_server_and_a_task() {
+    let place = Place::new();
+    let (one, other) =
+        (start(&place, "effects", &["effects.txt", "40"]), start(&place, "effects", &["effects.txt", "40"]));
+    let (one, other) = (finish(one), finish(other));
+    assert_eq!(one, other);
+    assert_eq!(place.read("effects.txt").lines().count(), 2 * COUNT);
+}
