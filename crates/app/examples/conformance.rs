@@ -7,6 +7,7 @@ use everloop_client::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -102,9 +103,9 @@ async fn failing_step(context: Context, _input: Json) -> Result<Value, Stop> {
 }
 
 async fn retry_step(context: Context, input: Fails) -> Result<u64, Stop> {
-    let tries = std::sync::atomic::AtomicU64::new(0);
+    let tries = AtomicU64::new(0);
     let flaky = || async {
-        let n = tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        let n = tries.fetch_add(1, Ordering::Relaxed) + 1;
         if n <= input.fails { Err(TaskError::transient("flaky", format!("try {n} fails"))) } else { Ok(n) }
     };
     let pause = Duration::from_millis(10);
@@ -164,6 +165,15 @@ async fn cleanup(context: Context, _input: Json) -> Result<(), Stop> {
     context.finally(work, |context| async move { named(&context, "tidy", 0).await.map(drop) }).await
 }
 
+/// How often the function of `kit.impure` was begun.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+async fn impure(context: Context, _input: Json) -> Result<(), Stop> {
+    let begun = BEGUN.fetch_add(1, Ordering::Relaxed);
+    context.step("i").args(&begun).run(async { Ok(()) }).await?;
+    context.step("j").run(async { Ok(()) }).await
+}
+
 async fn continues(_context: Context, input: Count) -> Result<&'static str, Stop> {
     if input.n > 0 { Err(Stop::continue_as(&json!({"n": input.n - 1}))) } else { Ok("end") }
 }
@@ -187,6 +197,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with(Arc::new(task("kit.version", version)))
         .with(Arc::new(task("kit.progress", progress)))
         .with(Arc::new(task("kit.cleanup", cleanup)))
+        .with(Arc::new(task("kit.impure", impure)))
         .with(Arc::new(task("kit.continue", continues)));
     let options = WorkerOptions { name: "kit-rust".to_owned(), ..WorkerOptions::default() };
     Ok(worker(kinds, options).await?)

@@ -250,7 +250,7 @@ impl Client {
     ) -> Result<(StatusCode, T), ClientError> {
         let place = self.place(&call);
         let (status, bytes) = self.send(call).await?;
-        let answer = serde_json::from_slice(&bytes).map_err(|error| protocol(&place, error))?;
+        let answer = crate::lenient::read(&bytes).map_err(|error| protocol(&place, error))?;
         Ok((status, answer))
     }
 

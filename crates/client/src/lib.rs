@@ -25,6 +25,7 @@ pub mod follow;
 pub mod function;
 pub mod host;
 mod http;
+mod lenient;
 mod local;
 pub mod mcp;
 pub mod project;

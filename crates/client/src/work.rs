@@ -19,7 +19,7 @@ use everloop_types::task::TaskSpec;
 use everloop_types::worker::WorkerSpec;
 use everloop_worker::source::{
     Assignment, AttemptEnd, Frame, JournalEntry, Output, Signal, SourceError, Sourced, TaskSignal, Tasks,
-    WorkSource,
+    WorkSource, is_journal,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -90,7 +90,12 @@ impl HttpSource {
             tries: view.tries,
             spec: view.spec,
             kind_version: view.kind_version,
-            journal: items.into_iter().map(entry).collect::<Result<_, _>>()?,
+            // A later version may send more than is known here.
+            journal: items
+                .into_iter()
+                .filter(|item| is_journal(&item.r#type))
+                .map(entry)
+                .collect::<Result<_, _>>()?,
             replay: view.replay,
         })
     }

@@ -42,9 +42,13 @@ pub(crate) async fn run_attempt(registry: &Registry, context: Context, control: 
         let work = async {
             context.fetch_input().await?;
             loop {
-                match executor.run(context.clone()).await {
-                    Err(Stop::Replayed(_)) if context.is_always_replayed() => context.rewind(),
-                    ended => break ended,
+                let ended = executor.run(context.clone()).await;
+                let may_begin_again = matches!(
+                    ended,
+                    Ok(_) | Err(Stop::Failed(_) | Stop::Waiting(_) | Stop::ContinueAs(_) | Stop::Replayed(_))
+                );
+                if !may_begin_again || !context.rewind() {
+                    break ended;
                 }
             }
         };

@@ -42,10 +42,13 @@ impl Blocked {
         if self.asked.is_some() {
             return self.asked;
         }
+        self.waits.sort_by_key(|(n, _)| *n);
         if !self.replayed.is_empty() {
+            for (_, wait) in &self.waits {
+                wait.leaves(&mut |leaf| self.replayed.extend(leaf.cause().1.map(str::to_owned)));
+            }
             return Some(Stop::Replayed(self.replayed));
         }
-        self.waits.sort_by_key(|(n, _)| *n);
         let mut waits: Vec<_> = self.waits.into_iter().map(|(_, wait)| wait).collect();
         match waits.len() {
             0 => None,

@@ -107,7 +107,8 @@ impl Child {
         };
         match ended(last, output) {
             Ok(result) => {
-                context.record(key, CHILD, intent, result.clone());
+                context.record(key.clone(), CHILD, intent, result.clone());
+                context.go_on(&key)?;
                 Ok(context.resolve(result).await?.parse()?)
             }
             Err(error) => {
@@ -117,10 +118,11 @@ impl Child {
                     intent,
                     kind: CHILD.to_owned(),
                     next_at: None,
-                    step: key,
+                    step: key.clone(),
                     r#try: 1,
                 };
                 context.push(failed.into());
+                context.go_on(&key)?;
                 Err(Stop::Failed(error))
             }
         }

@@ -21,7 +21,7 @@ use everloop_types::worker::Replay;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -75,6 +75,8 @@ pub(crate) struct Manner {
     pub(crate) in_race: bool,
     /// All of it lies in the past: it has won a race that is recorded.
     pub(crate) is_past: bool,
+    /// It is run in a race of which nobody knows yet who wins.
+    pub(crate) is_contested: bool,
 }
 
 pub(crate) struct Shared {
@@ -92,6 +94,8 @@ pub(crate) struct Shared {
     journal: Mutex<Journal>,
     /// What the journal was made of, and what was recorded since: kept where the code is run again over it.
     past: Mutex<Vec<EventBody>>,
+    /// How much of it the journal was made of.
+    known: AtomicUsize,
     /// Failures of which nobody knows yet what the code makes of them, and their scopes.
     held: Mutex<Vec<(Arc<str>, StepFailed)>>,
     /// How often a name was used in a scope.
@@ -144,6 +148,7 @@ impl Context {
             clock,
             input: OnceLock::new(),
             journal: Mutex::new(Journal::new(past)),
+            known: AtomicUsize::new(kept.len()),
             past: Mutex::new(kept),
             held: Mutex::default(),
             occurrences: Mutex::default(),
@@ -320,7 +325,8 @@ impl Context {
         let result = canonical(&version)?;
         journal.decide_version(key.clone(), result.clone());
         drop(journal);
-        self.record(key, VERSION, digest::intent(&Json::null()), result);
+        self.record(key.clone(), VERSION, digest::intent(&Json::null()), result);
+        self.go_on(&key)?;
         Ok(version)
     }
 
@@ -383,9 +389,14 @@ impl Context {
         self.shared.assignment.replay == Some(Replay::Only)
     }
 
-    /// Whether the code is run from its top after every step.
-    pub(crate) fn is_always_replayed(&self) -> bool {
-        self.shared.assignment.replay == Some(Replay::Always)
+    /// Goes on behind something that was recorded just now, unless the code is run from its top first. It is not where that
+    /// would change who wins a race, or cut off a clean-up.
+    pub(crate) fn go_on(&self, key: &str) -> Result<(), Stop> {
+        let is_always = self.shared.assignment.replay == Some(Replay::Always);
+        if is_always && !self.manner.is_contested && !self.manner.cleans_up {
+            return Err(Stop::Replayed(vec![key.to_owned()]));
+        }
+        Ok(())
     }
 
     /// Whether something is recorded in this scope that the code has not come to: an earlier attempt was here.
@@ -401,12 +412,19 @@ impl Context {
         PauseReason { by: String::new(), details: details.ok(), reason: "replayed".to_owned() }
     }
 
-    /// Forgets where the code was, and remembers what was recorded: it begins from its top.
-    pub(crate) fn rewind(&self) {
-        self.settle("", true);
+    /// Where the code is run again over what it has recorded, and it has recorded something: forgets where it was. It begins from
+    /// its top then.
+    pub(crate) fn rewind(&self) -> bool {
+        if self.shared.assignment.replay != Some(Replay::Always) {
+            return false;
+        }
         let past = lock(&self.shared.past).clone();
+        if self.shared.known.swap(past.len(), Ordering::Relaxed) == past.len() {
+            return false;
+        }
         *self.journal() = Journal::new(past);
         lock(&self.shared.occurrences).clear();
+        true
     }
 
     /// The default for steps that say nothing themselves: the task's policy, else this one.

@@ -62,8 +62,12 @@ impl<'a, T> Race<'a, T> {
             Found::Outcome(Outcome::Failed(error)) => return Err(Stop::Failed(error)),
             Found::Nothing { .. } | Found::InDoubt(..) => None,
         };
-        let manner =
-            Manner { in_race: true, is_past: winner.is_some() || context.manner.is_past, ..context.manner };
+        let manner = Manner {
+            in_race: true,
+            is_past: winner.is_some() || context.manner.is_past,
+            is_contested: winner.is_none() || context.manner.is_contested,
+            ..context.manner
+        };
         let scopes: Vec<_> =
             (0..branches.len()).map(|n| context.within(&format!("{key}[{n}]")).with_manner(manner)).collect();
         if let Some(winner) = winner {
@@ -80,9 +84,13 @@ impl<'a, T> Race<'a, T> {
         let fork = context.shared().activity.fork(running.len());
         match first(running, fork).await {
             End::Won(winner, outcome) => {
-                context.record(key, RACE, intent, canonical(&winner)?);
+                if context.is_dry() {
+                    return Err(Stop::Replayed(vec![key]));
+                }
+                context.record(key.clone(), RACE, intent, canonical(&winner)?);
                 context.flush().await?;
                 abandon(&scopes, winner);
+                context.go_on(&key)?;
                 Ok((winner, outcome?))
             }
             End::Stopped(stop) => Err(stop),

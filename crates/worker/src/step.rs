@@ -228,9 +228,7 @@ impl<'a> Step<'a> {
                 Ok(value) => {
                     let result = canonical(&value)?;
                     self.record(&intent, started_at, result.clone());
-                    if context.is_always_replayed() {
-                        return Err(Stop::Replayed(vec![self.key]));
-                    }
+                    context.go_on(&self.key)?;
                     return Ok(result.parse()?);
                 }
                 Err(Stop::Failed(error)) => error,
@@ -258,6 +256,7 @@ impl<'a> Step<'a> {
                 context.hold(failed);
             } else {
                 context.push(failed.into());
+                context.go_on(&self.key)?;
             }
             return Err(Stop::Failed(error));
         }
@@ -375,6 +374,9 @@ impl Step<'_> {
             }
             // Who was asked about it has the word.
             OnUnknown::Verify | OnUnknown::Ask => {}
+        }
+        if !context.journal().was_asked(&id) {
+            self.goes_on()?;
         }
         let prompt = format!("Step {} was started and cut off. Did it happen?", self.name);
         let (decision, result) = context.ask_with_id(id, &prompt, &IN_DOUBT_CHOICES, None)?;

@@ -48,7 +48,8 @@ impl Context {
             Found::Nothing { .. } | Found::InDoubt(..) => {}
         }
         let value = canonical(&make(self.chance(&key)))?;
-        self.record(key, VALUE, nothing, value.clone());
+        self.record(key.clone(), VALUE, nothing, value.clone());
+        self.go_on(&key)?;
         Ok(value.parse()?)
     }
 

@@ -40,8 +40,11 @@ impl Context {
         let left = known.map_or(duration, |at| at.since(self.wall_clock()));
         if left < WARM_WAIT {
             // What is recorded behind it was made when it was over.
-            if self.is_dry() || self.manner.is_past || self.replays() {
+            if self.manner.is_past || self.replays() {
                 return Ok(());
+            }
+            if self.is_dry() {
+                return Err(Stop::Replayed(vec![id]));
             }
             tokio::select! {
                 biased;

@@ -92,6 +92,46 @@ async fn a_dry_run_asks_nobody_and_waits_for_what_is_waited_for() {
     let waits = |context: Context| async move { context.wait_input("go").await };
     let dry = attempt(Vec::new(), Some(Replay::Only), code(waits)).await;
     assert!(matches!(dry.end, AttemptEnd::Waiting { .. }), "{dry:?}");
+    // Beside something that stands, it is said where it waits.
+    let both = |context: Context| async move {
+        let both = context
+            .parallel("both")
+            .branch(|context| async move { context.wait_input("go").await.map(drop) })
+            .branch(|context| async move { context.sleep("nap", std::time::Duration::from_millis(1)).await });
+        canonical(&both.run().await?)
+    };
+    let dry = attempt(Vec::new(), Some(Replay::Only), code(both)).await;
+    assert_eq!(dry.paused().1, r#"{"ahead":0,"at":["both#1[0]/go#1","both#1[1]/nap#1"]}"#);
+}
+
+/// A race of a slow step and a fast one, and a log line.
+fn race() -> Written {
+    code(|context: Context| async move {
+        let race = context
+            .race("race")
+            .branch(|context| async move {
+                let slow = async {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    Ok("slow".to_owned())
+                };
+                context.step("slow").run(slow).await
+            })
+            .branch(|context| async move { context.step("fast").run(async { Ok("fast".to_owned()) }).await });
+        let won = race.run().await?;
+        context.custom("won", &won)?;
+        canonical(&won)
+    })
+}
+
+#[tokio::test]
+async fn no_race_is_decided_by_a_dry_run_or_by_being_run_again() {
+    let always = attempt(Vec::new(), Some(Replay::Always), race()).await;
+    assert_eq!(always.result(), r#"[1,"fast"]"#);
+    assert_eq!(always.steps(), ["race#1[1]/fast#1", "race#1"]);
+    assert_eq!(always.events.len(), 3, "{:?}", always.events);
+    let undecided = without(&always.events, &["race#1"]);
+    let dry = attempt(undecided, Some(Replay::Only), race()).await;
+    assert_eq!(dry.paused().1, r#"{"ahead":0,"at":["race#1"]}"#);
 }
 
 #[tokio::test]
