@@ -146,11 +146,8 @@ async fn told_to_stop() {
 
 /// The worker and the server of this process.
 pub struct Runner {
-    client: Client,
+    server: Server,
     working: Working,
-    local: Option<JoinHandle<()>>,
-    stop_local: watch::Sender<bool>,
-    lost: watch::Receiver<Option<Arc<StartError>>>,
 }
 
 impl Runner {
@@ -160,26 +157,21 @@ impl Runner {
     /// # Errors
     /// If there is no server and none can be started, or if it does not take the worker.
     pub async fn start(registry: Registry, folder: Option<PathBuf>) -> Result<Self, RunError> {
-        let (stop_local, stopped) = watch::channel(false);
-        let (tell_lost, lost) = watch::channel(None);
         let is_remote = std::env::var_os("EVERLOOP_URL").is_some_and(|url| !url.is_empty());
-        let (client, local, folder) = if is_remote && folder.is_none() {
+        let (server, folder) = if is_remote && folder.is_none() {
             let client = Client::new(found())?;
             // Says at once whether there is a server that lets us in.
             client.about().await?;
-            (client, None, None)
+            (Server { client, local: None }, None)
         } else {
             let folder = folder.map_or_else(data_folder, Ok)?;
-            let local = Local::open(folder.clone()).await?;
-            let client = local.client().clone();
-            remove_dead_workers(&folder, &client).await?;
-            #[expect(clippy::disallowed_methods, reason = "somebody has to look after the server meanwhile")]
-            let kept = tokio::spawn(keep(local, stopped, tell_lost));
-            (client, Some(kept), Some(folder))
+            let server = Server::local(folder.clone()).await?;
+            server.patiently(|| remove_dead_workers(&folder, &server.client)).await?;
+            (server, Some(folder))
         };
         let options = Options { name: own_name(), drain: DRAIN, ..Options::default() };
-        let working = Working::begin(client.clone(), registry, options, folder);
-        let mut runner = Self { client, working, local, stop_local, lost };
+        let working = Working::begin(server.client.clone(), registry, options, folder);
+        let mut runner = Self { server, working };
         match runner.working.registered().await {
             Ok(()) => Ok(runner),
             Err(error) => {
@@ -191,7 +183,7 @@ impl Runner {
 
     /// A client of the server.
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.server.client
     }
 
     /// Runs a function as a durable task: its result, or the error that it ended with.
@@ -203,12 +195,13 @@ impl Runner {
         I: Serialize,
         O: DeserializeOwned,
     {
+        let (server, client) = (&self.server, &self.server.client);
         let request = TaskRequest { key: options.key, ..task.request(input)? };
-        let request_key = self.client.request_key();
-        let mut view = self.patiently(|| self.submitted(&request, &request_key)).await?;
+        let request_key = client.request_key();
+        let mut view = server.patiently(|| self.submitted(&request, &request_key)).await?;
         if options.retry_failed && view.state == State::Failed {
             let (failed, key) = (view.id.to_string(), format!("retry-{}", view.id));
-            view = self.patiently(|| self.client.redrive_as(&failed, &key)).await?;
+            view = server.patiently(|| client.redrive_as(&failed, &key)).await?;
         }
         let mut is_new = true;
         loop {
@@ -219,22 +212,20 @@ impl Runner {
                     return Err(RunError::Mismatch { task: view.id, reason });
                 }
                 // The code may follow by now.
-                self.patiently(|| self.client.resume(&id)).await?;
+                server.patiently(|| client.resume(&id)).await?;
             }
             is_new = false;
-            view = self.patiently(|| self.client.task(&id, Some(LOOK))).await?;
+            view = server.patiently(|| client.task(&id, Some(LOOK))).await?;
             if !view.state.is_terminal() {
                 continue;
             }
-            let output = self.patiently(|| self.client.output(&id)).await?;
+            let output = server.patiently(|| client.output(&id)).await?;
             if let Some(next) = output.continued_as {
                 let next = next.to_string();
-                view = self.patiently(|| self.client.task(&next, None)).await?;
+                view = server.patiently(|| client.task(&next, None)).await?;
                 continue;
             }
-            if let Some(value) =
-                self.patiently(|| self.client.read_result(&id, output.result.clone())).await?
-            {
+            if let Some(value) = server.patiently(|| client.read_result(&id, output.result.clone())).await? {
                 return Ok(value);
             }
             let cancelled = || TaskError::new(Code::Cancelled, "the task was cancelled");
@@ -243,15 +234,48 @@ impl Runner {
     }
 
     async fn submitted(&self, request: &TaskRequest, request_key: &str) -> Result<TaskView, ClientError> {
-        match (self.client.submit_as(request, None, request_key).await, &request.key) {
+        match (self.server.client.submit_as(request, None, request_key).await, &request.key) {
             (Err(error), Some(key)) if error.code() == Some(Code::IdempotencyConflict) => {
                 // A redrive has the key of the task that failed, and a request of its own.
-                let view = self.client.task(&format!("key:{key}"), None).await?;
+                let view = self.server.client.task(&format!("key:{key}"), None).await?;
                 let is_same = view.kind == request.kind && view.input == request.input;
                 if view.forked_from.is_some() && is_same { Ok(view) } else { Err(error) }
             }
             (submitted, _) => Ok(submitted?.task),
         }
+    }
+
+    /// Gives back what runs, and stops the server if it is ours.
+    pub async fn stop(self) {
+        self.working.stop().await;
+        self.server.stop().await;
+    }
+}
+
+/// A server, and who looks after it where it is on a file of this machine.
+struct Server {
+    client: Client,
+    local: Option<Kept>,
+}
+
+/// Looks after a server meanwhile.
+struct Kept {
+    running: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    /// Why there is none any more.
+    lost: watch::Receiver<Option<Arc<StartError>>>,
+}
+
+impl Server {
+    /// The server of a data folder.
+    async fn local(folder: PathBuf) -> Result<Self, StartError> {
+        let local = Local::open(folder).await?;
+        let client = local.client().clone();
+        let (stop, stopped) = watch::channel(false);
+        let (tell_lost, lost) = watch::channel(None);
+        #[expect(clippy::disallowed_methods, reason = "somebody has to look after the server meanwhile")]
+        let running = tokio::spawn(keep(local, stopped, tell_lost));
+        Ok(Self { client, local: Some(Kept { running, stop, lost }) })
     }
 
     /// Asks until somebody answers, or there is nobody who could.
@@ -261,8 +285,9 @@ impl Runner {
     {
         loop {
             match ask().await {
-                Err(error) if self.local.is_some() && may_pass(&error) => {
-                    if let Some(error) = &*self.lost.borrow() {
+                Err(error) if may_pass(&error) => {
+                    let Some(kept) = &self.local else { return Err(error.into()) };
+                    if let Some(error) = &*kept.lost.borrow() {
                         let reason = error.to_string();
                         return Err(ClientError::Unreachable { url: self.client.url(), reason }.into());
                     }
@@ -273,13 +298,12 @@ impl Runner {
         }
     }
 
-    /// Gives back what runs, and stops the server if it is ours.
-    pub async fn stop(self) {
-        self.working.stop().await;
-        self.stop_local.send_replace(true);
-        if let Some(local) = self.local {
+    /// Stops it if it is ours.
+    async fn stop(self) {
+        if let Some(Kept { running, stop, .. }) = self.local {
+            stop.send_replace(true);
             // It has ended, whatever it says.
-            let _ = local.await;
+            let _ = running.await;
         }
     }
 }

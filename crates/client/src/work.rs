@@ -9,12 +9,14 @@ use everloop_api::worker::{
     HeldLease, JournalItem, JournalPage, RegisterRequest, ReleaseRequest, RenewAnswer, RenewRequest,
     SignalWord, SignalsAnswer, SuspendRequest,
 };
-use everloop_api::{BASE, LEASE_HEADER};
+use everloop_api::{BASE, IDEMPOTENCY_HEADER, LEASE_HEADER};
 use everloop_types::blob::BlobName;
-use everloop_types::error::{Class, Code, Refusal};
+use everloop_types::error::{Class, Code, Refusal, TaskError};
 use everloop_types::event::EventBody;
 use everloop_types::id::{TaskId, TenantId, WorkerId};
+use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
+use everloop_types::state::State;
 use everloop_types::task::TaskSpec;
 use everloop_types::worker::WorkerSpec;
 use everloop_worker::source::{
@@ -32,10 +34,25 @@ pub struct HttpSource {
     on_registered: Option<Box<dyn Fn(WorkerId) + Send + Sync>>,
 }
 
-/// What a registration answers that this client needs of it.
+/// What is needed of an answer: who was made.
 #[derive(serde::Deserialize)]
-struct Registered {
-    id: WorkerId,
+struct Made<T> {
+    id: T,
+}
+
+/// What is needed of an answer: how a task ended.
+#[derive(serde::Deserialize)]
+struct Ended {
+    state: State,
+    // `null` is a value of the user, and not an absence.
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Json>,
+    error: Option<TaskError>,
+    continued_as: Option<TaskId>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
 }
 
 impl From<ClientError> for SourceError {
@@ -123,7 +140,7 @@ impl WorkSource for HttpSource {
     fn register(&self, spec: WorkerSpec) -> Sourced<'_, WorkerId> {
         Box::pin(async move {
             let call = Call::post(format!("{BASE}/workers")).json(&RegisterRequest::from(spec))?;
-            let registered: Registered = self.client.read(call).await?;
+            let registered: Made<WorkerId> = self.client.read(call).await?;
             if let Some(call) = &self.on_registered {
                 call(registered.id);
             }
@@ -304,15 +321,18 @@ impl Tasks for HttpSource {
                 parent: spec.parent,
                 ..TaskRequest::new(spec.kind)
             };
-            Ok(self.client.submit_as(&request, None, &key).await?.task.id)
+            let call =
+                Call::post(format!("{BASE}/tasks")).header(IDEMPOTENCY_HEADER, &key)?.json(&request)?;
+            let submitted: Made<TaskId> = self.client.read(call.repeatable()).await?;
+            Ok(submitted.id)
         })
     }
 
     fn output(&self, task: TaskId) -> Sourced<'_, Output> {
         Box::pin(async move {
-            let view = self.client.output(&task.to_string()).await?;
-            let (state, result, error) = (view.state, view.result, view.error);
-            Ok(Output { state, result, error, continued_as: view.continued_as })
+            let call = Call::get(format!("{BASE}/tasks/{task}/output"));
+            let Ended { state, result, error, continued_as } = self.client.read(call).await?;
+            Ok(Output { state, result, error, continued_as })
         })
     }
 }

@@ -58,7 +58,7 @@ impl Ended {
     /// The steps whose outcomes were recorded.
     pub(crate) fn steps(&self) -> Vec<&str> {
         let step = |body| match body {
-            &EventBody::StepCompleted(ref step) => Some(step.step.as_str()),
+            EventBody::StepCompleted(step) => Some(step.step.as_str()),
             _ => None,
         };
         self.events.iter().filter_map(step).collect()
