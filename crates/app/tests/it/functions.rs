@@ -1,13 +1,18 @@
 //! Functions as tasks in Rust: the examples, and what is left of them when they and their servers are killed.
 #![expect(clippy::disallowed_methods, reason = "the tests run the examples and look at their files")]
 
-use crate::harness::{Place, eventually};
+use crate::harness::{Place, eventually, said};
+use everloop_api::command::InputRequest;
+use everloop_client::{Context, Json, Registry, RunError, RunOptions, Runner, Task, TaskError, task};
+use everloop_types::state::State;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Steps that can be in flight when a kill comes.
@@ -102,14 +107,14 @@ fn an_approval_waits_for_a_person_through_kills() {
         task["open_requests"].get(0).cloned()
     };
     let item = eventually("the question", asked);
-    assert_eq!(item["id"], "approve#1");
+    assert_eq!(item, "approve#1");
     child.kill().unwrap();
     kill_server(&place);
     child.wait().unwrap();
     // Nobody is there while the person thinks about it.
     let child = start(&place, "approval", &[]);
     eventually("the same question", || asked().filter(|again| *again == item));
-    place.run(&["task", "decide", "key:invoice-1", item["id"].as_str().unwrap(), "approve"]).ok();
+    place.run(&["task", "decide", "key:invoice-1", "approve#1", "approve"]).ok();
     assert!(finish(child).starts_with("120 paid to ACME under "));
 }
 
@@ -179,4 +184,101 @@ fn two_programs_at_once_share_a_server_and_a_task() {
     let (one, other) = (finish(one), finish(other));
     assert_eq!(one, other);
     assert_eq!(place.read("effects.txt").lines().count(), 2 * COUNT);
+}
+
+fn options(key: &str) -> RunOptions {
+    RunOptions { key: Some(key.to_owned()), ..RunOptions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_task_fails_again_until_it_is_retried() {
+    let place = Place::new();
+    let (mended, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (is_mended, count) = (mended.clone(), begun.clone());
+    let failing = task("failing", move |context: Context, name: String| {
+        let (is_mended, count) = (is_mended.clone(), count.clone());
+        async move {
+            context.step("good").run(async { Ok(count.fetch_add(1, Ordering::SeqCst)) }).await?;
+            let bad = async {
+                let is_mended = is_mended.load(Ordering::SeqCst);
+                if is_mended { Ok(name) } else { Err(TaskError::validation("broken", "not mended")) }
+            };
+            context.step("bad").run(bad).await
+        }
+    });
+    let kinds = Registry::default().with(Arc::new(failing.clone()));
+    let runner = Runner::start(kinds, Some(place.here().join(".everloop"))).await.unwrap();
+    let input = "Ada".to_owned();
+    for is_mended in [false, true] {
+        mended.store(is_mended, Ordering::SeqCst);
+        let ended = runner.run(&failing, &input, options("failing")).await;
+        let Err(RunError::Failed { error, .. }) = ended else { panic!("{ended:?}") };
+        assert_eq!(error.code, "broken");
+    }
+    let again = RunOptions { retry_failed: true, ..options("failing") };
+    assert_eq!(runner.run(&failing, &input, again.clone()).await.unwrap(), "Ada");
+    assert_eq!(runner.run(&failing, &input, again).await.unwrap(), "Ada");
+    // What was recorded was not done again.
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    let other = runner.run(&failing, &"Grace".to_owned(), options("failing")).await;
+    assert!(matches!(other, Err(RunError::Client(_))), "{other:?}");
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_has_changed_under_its_task_is_told() {
+    let place = Place::new();
+    let code = |argument: &'static str| {
+        task("changing", move |context: Context, _input: ()| async move {
+            context.step("s").args(&argument).run(async { Ok(()) }).await?;
+            context.wait_input("go").await
+        })
+    };
+    let start = |code: &Task<(), Json>| {
+        let kinds = Registry::default().with(Arc::new(code.clone()));
+        Runner::start(kinds, Some(place.here().join(".everloop")))
+    };
+    let runner = start(&code("one")).await.unwrap();
+    let task = runner.client().submit(&code("one").request(&()).unwrap(), None).await.unwrap().task.id;
+    let id = task.to_string();
+    while runner.client().task(&id, None).await.unwrap().state != State::Waiting {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    runner.stop().await;
+    let runner = start(&code("other")).await.unwrap();
+    let go = InputRequest { name: "go".to_owned(), data: Json::null(), id: None };
+    runner.client().input(&id, &go).await.unwrap();
+    let paused = loop {
+        let view = runner.client().task(&id, None).await.unwrap();
+        if let Some(paused) = view.paused {
+            break paused;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(paused.reason, "nondeterminism");
+    runner.stop().await;
+}
+
+#[test]
+fn live_tasks_are_checked_against_the_code_at_hand() {
+    let place = Place::new();
+    let server = place.server(&[]);
+    let mut worker = example(&place, "conformance", &[]).env("EVERLOOP_URL", &server.url).spawn().unwrap();
+    let input = r#"{"arg":1,"wait":true}"#;
+    eventually("a worker that knows the kind", || {
+        let started = place.run(&["task", "start", "kit.mismatch", "--key", "m", "--input", input]);
+        (started.code == 0).then_some(())
+    });
+    eventually("a task that waits", || {
+        let said = place.run(&["--json", "task", "get", "key:m"]).json();
+        (said["state"] == "waiting").then_some(())
+    });
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_everloop")).with_file_name("examples").join("conformance");
+    let check = ["replay", "--check", "--", program.to_str().unwrap()];
+    assert_eq!(place.run(&check).code, 0);
+    let changed = said(place.command(&check).env("KIT_ARG", "2"));
+    assert_eq!(changed.code, 1, "{changed:?}");
+    assert!(changed.out.contains("m#1"), "{changed:?}");
 }

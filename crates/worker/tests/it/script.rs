@@ -57,11 +57,11 @@ impl Ended {
 
     /// The steps whose outcomes were recorded.
     pub(crate) fn steps(&self) -> Vec<&str> {
-        let step = |body| match body {
+        let steps = self.events.iter().filter_map(|body| match body {
             EventBody::StepCompleted(step) => Some(step.step.as_str()),
             _ => None,
-        };
-        self.events.iter().filter_map(step).collect()
+        });
+        steps.collect()
     }
 }
 
