@@ -30,6 +30,7 @@ mod local;
 pub mod mcp;
 pub mod project;
 pub mod runner;
+mod server;
 mod sse;
 pub mod system;
 pub mod tasks;

@@ -5,12 +5,13 @@ use crate::embedded::StartError;
 use crate::error::ClientError;
 use crate::function::Task;
 use crate::host::SystemClock;
-use crate::local::{Local, note_worker, options, remove_dead_workers};
+use crate::local::{note_worker, options, remove_dead_workers};
 use crate::project::data_folder;
+use crate::server::Server;
 use crate::work::HttpSource;
 use crate::{Client, ClientOptions};
 use everloop_api::task::{TaskRequest, TaskView};
-use everloop_types::error::{Class, Code, TaskError};
+use everloop_types::error::{Code, TaskError};
 use everloop_types::id::TaskId;
 use everloop_types::retry::RetryPolicy;
 use everloop_types::state::State;
@@ -30,8 +31,6 @@ use tokio::task::JoinHandle;
 const DRAIN: Duration = Duration::from_secs(1);
 /// How often is looked whether a task stands still.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long to wait before somebody who did not answer is asked again.
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +161,7 @@ impl Runner {
             let client = Client::new(found())?;
             // Says at once whether there is a server that lets us in.
             client.about().await?;
-            (Server { client, local: None }, None)
+            (Server::remote(client), None)
         } else {
             let folder = folder.map_or_else(data_folder, Ok)?;
             let server = Server::local(folder.clone()).await?;
@@ -250,90 +249,6 @@ impl Runner {
         self.working.stop().await;
         self.server.stop().await;
     }
-}
-
-/// A server, and who looks after it where it is on a file of this machine.
-struct Server {
-    client: Client,
-    local: Option<Kept>,
-}
-
-/// Looks after a server meanwhile.
-struct Kept {
-    running: JoinHandle<()>,
-    stop: watch::Sender<bool>,
-    /// Why there is none any more.
-    lost: watch::Receiver<Option<Arc<StartError>>>,
-}
-
-impl Server {
-    /// The server of a data folder.
-    async fn local(folder: PathBuf) -> Result<Self, StartError> {
-        let local = Local::open(folder).await?;
-        let client = local.client().clone();
-        let (stop, stopped) = watch::channel(false);
-        let (tell_lost, lost) = watch::channel(None);
-        #[expect(clippy::disallowed_methods, reason = "somebody has to look after the server meanwhile")]
-        let running = tokio::spawn(keep(local, stopped, tell_lost));
-        Ok(Self { client, local: Some(Kept { running, stop, lost }) })
-    }
-
-    /// Asks until somebody answers, or there is nobody who could.
-    async fn patiently<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, RunError>
-    where
-        F: Future<Output = Result<T, ClientError>>,
-    {
-        loop {
-            match ask().await {
-                Err(error) if may_pass(&error) => {
-                    let Some(kept) = &self.local else { return Err(error.into()) };
-                    if let Some(error) = &*kept.lost.borrow() {
-                        let reason = error.to_string();
-                        return Err(ClientError::Unreachable { url: self.client.url(), reason }.into());
-                    }
-                    tokio::time::sleep(AGAIN).await;
-                }
-                answer => return Ok(answer?),
-            }
-        }
-    }
-
-    /// Stops it if it is ours.
-    async fn stop(self) {
-        if let Some(Kept { running, stop, .. }) = self.local {
-            stop.send_replace(true);
-            // It has ended, whatever it says.
-            let _ = running.await;
-        }
-    }
-}
-
-/// Whether a server that starts, or stops, may be the reason.
-fn may_pass(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { .. } => true,
-        ClientError::Refused(problem) => problem.class == Class::Transient,
-        ClientError::Protocol { .. } | ClientError::Invalid(_) => false,
-    }
-}
-
-/// Looks after the server until it is not needed any more.
-async fn keep(
-    mut local: Local,
-    mut stopped: watch::Receiver<bool>,
-    lost: watch::Sender<Option<Arc<StartError>>>,
-) {
-    let gone = tokio::select! {
-        biased;
-        _ = stopped.wait_for(|stopped| *stopped) => None,
-        error = local.keep() => Some(Arc::new(error)),
-    };
-    if gone.is_some() {
-        lost.send_replace(gone);
-        // Nothing is left to look after but the end.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
-    local.stop().await;
 }
 
 /// The name of this program, for people.

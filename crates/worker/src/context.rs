@@ -6,7 +6,7 @@ use crate::hold::Hold;
 use crate::journal::{Journal, VERSION};
 use crate::outbox::Outbox;
 use crate::race::Race;
-use crate::source::{Assignment, WorkSource, is_journal};
+use crate::source::{Assignment, WorkSource};
 use crate::step::Step;
 use crate::tell::Frames;
 use everloop_journal::digest;
@@ -21,7 +21,7 @@ use everloop_types::worker::Replay;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -60,7 +60,7 @@ impl Control {
 #[derive(Clone)]
 pub struct Context {
     shared: Arc<Shared>,
-    scope: Arc<str>,
+    pub(crate) scope: Arc<str>,
     pub(crate) manner: Manner,
 }
 
@@ -91,15 +91,15 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     /// The input itself, once it was fetched.
     input: OnceLock<Json>,
-    journal: Mutex<Journal>,
+    pub(crate) journal: Mutex<Journal>,
     /// What the journal was made of, and what was recorded since: kept where the code is run again over it.
-    past: Mutex<Vec<EventBody>>,
+    pub(crate) past: Mutex<Vec<EventBody>>,
     /// How much of it the journal was made of.
-    known: AtomicUsize,
+    pub(crate) known: AtomicUsize,
     /// Failures of which nobody knows yet what the code makes of them, and their scopes.
-    held: Mutex<Vec<(Arc<str>, StepFailed)>>,
+    pub(crate) held: Mutex<Vec<(Arc<str>, StepFailed)>>,
     /// How often a name was used in a scope.
-    occurrences: Mutex<HashMap<(Arc<str>, String), u32>>,
+    pub(crate) occurrences: Mutex<HashMap<(Arc<str>, String), u32>>,
     /// When progress was last written, in milliseconds of the monotonic clock.
     pub(crate) progress_at: AtomicU64,
 }
@@ -335,17 +335,6 @@ impl Context {
         Race::new(self, name)
     }
 
-    /// Writes an event of the attempt. It is durable once [`Context::flush`] has returned.
-    pub(crate) fn push(&self, body: EventBody) {
-        match self.shared.assignment.replay {
-            // Nothing new is done, and so nothing is said.
-            Some(Replay::Only) => return,
-            Some(Replay::Always) if is_journal(&body.kind()) => lock(&self.shared.past).push(body.clone()),
-            Some(Replay::Always) | None => {}
-        }
-        self.shared.outbox.push(body);
-    }
-
     /// Records an outcome of the context's own.
     pub(crate) fn record(&self, step: String, kind: &str, intent: String, result: Json) {
         let completed = StepCompleted {
@@ -360,80 +349,13 @@ impl Context {
         self.push(completed.into());
     }
 
-    /// Keeps a failure that would be tried again, until it is known what the code makes of it: if the code goes on, it is an
-    /// outcome; if it ends the try, the step runs again with the next one.
-    pub(crate) fn hold(&self, failed: StepFailed) {
-        lock(&self.shared.held).push((self.scope.clone(), failed));
-    }
-
-    /// Writes the failures that were kept in a scope and below it.
-    pub(crate) fn settle(&self, scope: &str, are_outcomes: bool) {
-        let mut held = lock(&self.shared.held);
-        if held.is_empty() {
-            return;
-        }
-        let is_below = |own: &str| {
-            own.strip_prefix(scope)
-                .is_some_and(|rest| scope.is_empty() || rest.is_empty() || rest.starts_with('/'))
-        };
-        let settled: Vec<_> = held.extract_if(.., |(own, _)| is_below(own)).collect();
-        drop(held);
-        for (_, mut failed) in settled {
-            failed.next_at = (!are_outcomes).then(|| self.wall_clock());
-            self.push(failed.into());
-        }
-    }
-
-    /// Whether the task is only to be replayed.
-    pub(crate) fn is_dry(&self) -> bool {
-        self.shared.assignment.replay == Some(Replay::Only)
-    }
-
-    /// Goes on behind something that was recorded just now, unless the code is run from its top first. It is not where that
-    /// would change who wins a race, or cut off a clean-up.
-    pub(crate) fn go_on(&self, key: &str) -> Result<(), Stop> {
-        let is_always = self.shared.assignment.replay == Some(Replay::Always);
-        if is_always && !self.manner.is_contested && !self.manner.cleans_up {
-            return Err(Stop::Replayed(vec![key.to_owned()]));
-        }
-        Ok(())
-    }
-
-    /// Whether something is recorded in this scope that the code has not come to: an earlier attempt was here.
-    pub(crate) fn replays(&self) -> bool {
-        self.journal().has_ahead(&self.scope)
-    }
-
-    /// What the task stands still for that was only replayed.
-    pub(crate) fn replayed(&self, mut at: Vec<String>) -> PauseReason {
-        at.sort();
-        at.dedup();
-        let details = canonical(&serde_json::json!({"ahead": self.journal().count_ahead(), "at": at}));
-        PauseReason { by: String::new(), details: details.ok(), reason: "replayed".to_owned() }
-    }
-
-    /// Where the code is run again over what it has recorded, and it has recorded something: forgets where it was. It begins from
-    /// its top then.
-    pub(crate) fn rewind(&self) -> bool {
-        if self.shared.assignment.replay != Some(Replay::Always) {
-            return false;
-        }
-        let past = lock(&self.shared.past).clone();
-        if self.shared.known.swap(past.len(), Ordering::Relaxed) == past.len() {
-            return false;
-        }
-        *self.journal() = Journal::new(past);
-        lock(&self.shared.occurrences).clear();
-        true
-    }
-
     /// The default for steps that say nothing themselves: the task's policy, else this one.
     pub(crate) fn on_unknown(&self, own: OnUnknown) -> OnUnknown {
         self.shared.assignment.spec.policy.on_unknown.unwrap_or(own)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -19,6 +19,7 @@ mod hold;
 pub mod journal;
 pub mod outbox;
 pub mod race;
+mod replay;
 pub mod run;
 pub mod source;
 pub mod step;
