@@ -169,9 +169,9 @@ class Kit:
     def register(self, body):
         if self.refuses:
             return 400, self.refuses
-        expected = {"kinds", "max_concurrent_tasks", "name", "protocol"}
-        if not expected <= body.keys() or body["protocol"] != 1:
-            return 400, problem(400, "invalid_request", f"a registration has {sorted(expected)}, protocol being 1")
+        wrong = wrong_registration(body)
+        if wrong:
+            return 400, problem(400, "invalid_request", wrong)
         with self.lock:
             self.registered = self.registered or {}
             worker = self.new_id("wkr")
@@ -248,6 +248,26 @@ class Kit:
         with self.lock:
             self.faults.append(make)
         return left
+
+
+def wrong_registration(body):
+    """What the server would refuse of a registration, without the rules of its values; None if nothing."""
+    for what, of, needed, more in [
+        ("a registration", [body], {"kinds", "max_concurrent_tasks", "name", "protocol"}, {"capabilities", "queues", "version"}),
+        ("a kind", body.get("kinds", []), {"kind", "versions"},
+         {"about", "defaults", "expose", "input_schema", "output_schema"}),
+        ("the defaults of a kind", [kind.get("defaults", {}) for kind in body.get("kinds", [])], set(), {"policy", "queue"}),
+    ]:
+        for one in of:
+            if not needed <= one.keys() <= needed | more:
+                return f"{what} has {sorted(needed)}, perhaps {sorted(more)}, and nothing else; it has {sorted(one)}"
+    for kind in body["kinds"]:
+        if not set(kind.get("expose", [])) <= {"mcp"}:
+            return f"a kind is exposed to mcp, and not to {kind['expose']}"
+        for schema in ("input_schema", "output_schema"):
+            if not isinstance(kind.get(schema, {}), (bool, dict)):
+                return f"{schema} is a JSON Schema, and not {kind[schema]!r}"
+    return None if body["protocol"] == 1 else "a registration has protocol 1"
 
 
 def problem(status, code, detail):

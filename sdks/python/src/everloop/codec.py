@@ -146,10 +146,10 @@ def _as_class(value: Any, hint: type[Any]) -> Any:
     return value
 
 
-def hints_of(of: Any) -> dict[str, Any]:
-    """The annotations of a function or class, as far as they can be known here."""
+def hints_of(of: Any, *, extras: bool = False) -> dict[str, Any]:
+    """The annotations of a function or class, as far as they can be known here; with what wraps them where `extras`."""
     try:
-        return typing.get_type_hints(of)
+        return typing.get_type_hints(of, include_extras=extras)
     except (NameError, TypeError, AttributeError):
         return {}
 

@@ -52,7 +52,12 @@ class Session:
                 # A server that stops waits for requests that it holds: its owner would wait with it.
                 worker = Worker(new, transport=self.transport, on_registered=self._note, poll=HELD)
                 self._workers.append(worker)
-                worker.start()
+                try:
+                    worker.start()
+                except EverloopError:
+                    # It was refused: the next run must not wait for it.
+                    self._workers.remove(worker)
+                    raise
 
     def _note(self, worker: str) -> None:
         if self.folder is not None:

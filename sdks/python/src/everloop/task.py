@@ -6,11 +6,12 @@ import functools
 import inspect
 import re
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from .codec import Arguments, NotJson
 from .errors import Validation
+from .offer import Schema, about_of, json_schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +53,13 @@ class Task(Generic[P, R]):
     """A function that a worker runs as a task of its kind. Called by itself it is the plain function."""
 
     def __init__(
-        self, function: Callable[P, R], kind: str, version: int, policy: Mapping[str, Any] | None, queue: str | None
+        self,
+        function: Callable[P, R],
+        kind: str,
+        version: int,
+        policy: Mapping[str, Any] | None,
+        queue: str | None,
+        said: Mapping[str, Any] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -60,6 +67,8 @@ class Task(Generic[P, R]):
         self.version = version
         self.policy = dict(policy or {})
         self.queue = queue
+        #: What its worker says of it beyond that: `about`, `input_schema`, `output_schema`, `expose`.
+        self.said = dict(said or {})
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function)
         if self.arguments.is_open:
@@ -110,6 +119,10 @@ def task(
     version: int = 1,
     policy: Policy | None = None,
     queue: str | None = None,
+    about: str | None = None,
+    input_schema: Schema | None = None,
+    output_schema: Schema | None = None,
+    expose: Iterable[Literal["mcp"]] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -121,11 +134,19 @@ def task(
     version: int = 1,
     policy: Policy | None = None,
     queue: str | None = None,
+    about: str | None = None,
+    input_schema: Schema | None = None,
+    output_schema: Schema | None = None,
+    expose: Iterable[Literal["mcp"]] = (),
 ) -> Any:
     """Makes a function a task: `@task`, `@task(name="digest", version=2, policy={"retry": {"max_tries": 5}})`.
 
     Its kind is its name. A function with one parameter gets the whole input as that parameter; one with more gets an object
     with a member for each.
+
+    The server is told more of the kind: `about`, a line (the first of the docstring); `input_schema` and `output_schema`, a JSON
+    Schema or a pydantic model (that of the input is made of the annotations where none is given, `True` is for any input); policy
+    and queue, which tasks get whoever submits them; `expose=["mcp"]` makes a tool of it.
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
@@ -133,7 +154,15 @@ def task(
         if not _KIND.fullmatch(kind):
             text = f"{kind!r} can't be a kind of task: lower-case letters, digits, . _ - and at most 64; give another `name=`"
             raise Validation(text, code="invalid_request")
-        made: Task[..., Any] = Task(function, kind, version, policy, queue)
+        said: dict[str, Any] = {"about": about_of(function) if about is None else about, "expose": list(expose)}
+        for name_of, schema, mode in (
+            ("input_schema", input_schema, "validation"),
+            ("output_schema", output_schema, "serialization"),
+        ):
+            if schema is not None:
+                said[name_of] = json_schema(schema, mode, f"task {kind}: {name_of}")
+        said = {what: value for what, value in said.items() if value not in (None, "", [])}
+        made: Task[..., Any] = Task(function, kind, version, policy, queue, said)
         with _lock:
             _registered[(kind, version)] = made
         return made

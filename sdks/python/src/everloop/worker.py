@@ -18,6 +18,7 @@ from .attempt import CANCEL, HAND_BACK, LOST, PAUSE, REPLAY, RUN, TIMEOUT, Attem
 from .core import BASE, Core
 from .errors import EverloopError, Transient
 from .execute import execute, execute_async, timed_out
+from .offer import offers
 from .task import Task, registered
 from .transport import Transport
 
@@ -82,11 +83,8 @@ class Worker:
 
     def register(self) -> None:
         """Makes itself known; waits for a server that isn't there."""
-        kinds: dict[str, list[int]] = {}
-        for kind, version in sorted(self.tasks):
-            kinds.setdefault(kind, []).append(version)
         spec = {
-            "kinds": [{"kind": kind, "versions": versions} for kind, versions in kinds.items()],
+            "kinds": offers(self.tasks.values()),
             "max_concurrent_tasks": self.concurrency,
             "name": self.name,
             "protocol": 1,
