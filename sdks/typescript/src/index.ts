@@ -24,6 +24,7 @@ export {
   ValidationError,
 } from "./errors.js";
 export type { Feed, Follow, Item } from "./follow.js";
+export type { Schema, StandardSchema } from "./offer.js";
 export {
   emit,
   frame,

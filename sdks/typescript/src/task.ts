@@ -1,14 +1,26 @@
 import type { Policy } from "./api/types.js";
 import { ValidationError } from "./errors.js";
+import type { Schema } from "./offer.js";
 
 /** How a task of a kind is run. */
 export interface TaskOptions {
   /** Version of the code, offered to the server. 1 when not given. */
   version?: number;
-  /** The policy that its tasks are submitted with: retries, timeout, deadline, grace. */
+  /** The policy that its tasks get, whoever submits them: retries, timeout, deadline, grace. */
   policy?: Policy;
-  /** Where its tasks wait for a worker. */
+  /** Where its tasks wait for a worker, whoever submits them. */
   queue?: string;
+  /** What it does, in a line. */
+  about?: string;
+  /**
+   * What an input must be; the server refuses others. A function of one argument has that argument as its input, one of more has
+   * `{ $args: [...] }`.
+   */
+  inputSchema?: Schema;
+  /** What its result is, for those who read it. */
+  outputSchema?: Schema;
+  /** Where it is offered as something of its own: `mcp` makes it a tool. */
+  expose?: "mcp"[];
 }
 
 /** A durable function: its name is the kind of its tasks. */

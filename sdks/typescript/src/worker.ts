@@ -11,6 +11,7 @@ import type {
 import { Attempt, type Control } from "./attempt.js";
 import { EverloopError } from "./errors.js";
 import { type Endpoint, pause, Transport, waiting } from "./http.js";
+import { offerOf } from "./offer.js";
 import { outside } from "./scope.js";
 import { fixedPlace, fromEnvironment } from "./server.js";
 import { type AnyTask, allTasks } from "./task.js";
@@ -145,10 +146,9 @@ export class Worker {
   }
 
   async #registerNow(): Promise<void> {
-    const kinds = Array.from(this.#tasks.values(), ({ kind, version }) => ({ kind, versions: [version] }));
     const request: RegisterRequest = {
       capabilities: [...new Set([...(this.#options.capabilities ?? []), REPLAY])].sort(),
-      kinds,
+      kinds: Array.from(this.#tasks.values(), offerOf),
       max_concurrent_tasks: this.#options.maxConcurrentTasks ?? 16,
       name: this.#options.name ?? "typescript",
       protocol: PROTOCOL,
