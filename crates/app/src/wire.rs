@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// The file with the private key that signs receipts.
@@ -148,10 +149,12 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
         },
     })
     .await?;
+    // Whoever learns of this server may ask it to stop at once.
+    let told = told_to_stop()?;
     announce(&options.data_dir, &url)?;
     on_ready(&Ready { url, data_dir: options.data_dir.clone(), store: database });
     let shutdown = async {
-        told_to_stop().await;
+        told.await;
         stop.send_replace(true);
     };
     let served =
@@ -362,20 +365,19 @@ pub(crate) fn worker(client: Client, options: WorkerOptions, commands: bool) -> 
     Ok(Worker { source, registry, clock: Arc::new(SystemClock::start()), options })
 }
 
-/// Ends when the process is told to stop.
-pub(crate) async fn told_to_stop() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM can't be listened for; Ctrl-C has to do");
-            let _ = tokio::signal::ctrl_c().await;
-            return;
+/// What ends when the process is told to stop. From the call on, no such word is missed.
+///
+/// # Errors
+/// If signals can't be listened for.
+pub(crate) fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    })
 }
 
 fn port_in_use(options: &ServeOptions) -> String {

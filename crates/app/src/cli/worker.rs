@@ -28,8 +28,10 @@ pub(super) fn run(ground: &Ground, args: &WorkerArgs) -> Outcome {
         client.about().await?;
         ground.talk(format!("working for {}: {}; stop with Ctrl-C", client.url(), kinds.join(", ")));
         let (stop, stopped) = watch::channel(false);
+        let told = wire::told_to_stop()
+            .map_err(|error| Failure::refused("signals can't be listened for").cause(error))?;
         let signalled = async {
-            wire::told_to_stop().await;
+            told.await;
             ground.talk("stopping: running tasks may go on for a moment");
             stop.send_replace(true);
             std::future::pending::<()>().await;

@@ -90,12 +90,13 @@ async fn play(args: &ReplayArgs, stage: &Arc<Stage>) -> Result<(), Failure> {
     let refused = |error| Failure::refused("the dry run can't be set up").cause(error);
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(refused)?;
     let url = format!("http://{}", listener.local_addr().map_err(refused)?);
+    let told = wire::told_to_stop().map_err(refused)?;
     let mut worker = start(&args.command, &url)?;
     let result = tokio::select! {
         served = rehearsal::rehearse(listener, stage.clone()) => served.map_err(refused),
         () = stage.done(args.timeout) => Ok(()),
         ended = worker.wait() => Err(too_early(&args.command, &ended.map_err(refused)?, stage)),
-        () = wire::told_to_stop() => Err(Failure::new(Exit::TaskFailed, "interrupted")),
+        () = told => Err(Failure::new(Exit::TaskFailed, "interrupted")),
     };
     stop(&mut worker).await;
     result
