@@ -48,7 +48,7 @@ fn refused_by_a_server() {
                 expect![[r#"
             exit 5
             error: nothing here runs this kind of task
-              cause: kind: "nokind" is unknown, known are http, mock, shell (unknown_kind)
+              cause: kind: "nokind" is unknown, known are http, mcp, mock, shell (unknown_kind)
               hint: start a worker that offers it to make it known
         "#]],
             ),
