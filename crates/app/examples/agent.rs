@@ -6,6 +6,8 @@
 //! against what it was given before by a digest, so that the record of a turn does not grow with the turns before it.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, Progress, Stop, TaskError, run, task};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,7 @@ async fn agent(context: Context, question: Question) -> Result<String, Stop> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let turns: u64 = std::env::args().nth(1).map_or(Ok(5), |turns| turns.parse())?;
     let question = Question { prompt: "count".to_owned(), turns };
     println!("{}", run(&task("agent", agent), question, &format!("agent-{turns}")).await?);

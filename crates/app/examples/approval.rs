@@ -6,6 +6,8 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, OnUnknown, Stop, TaskError, canonical, run, task};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,7 @@ async fn pay(context: Context, invoice: Invoice) -> Result<String, Stop> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let invoice = Invoice { amount: 120, to: "ACME".to_owned() };
     println!("{}", run(&task("invoice", pay), invoice, "invoice-1").await?);
     Ok(())

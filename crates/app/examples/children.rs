@@ -3,6 +3,8 @@
 //! `cargo run --example children`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, Registry, RunOptions, Runner, Stop, Task, task};
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ async fn words(context: Context, chapters: Vec<String>) -> Result<usize, Stop> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let book = task("book", words);
     let kinds = Registry::default().with(Arc::new(book.clone())).with(Arc::new(chapter()));
     let runner = Runner::start(kinds, None).await?;

@@ -3,6 +3,8 @@
 //! `cargo run --example hello`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, Stop, TaskError, run, task};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ async fn hello(context: Context, names: Vec<String>) -> Result<Vec<String>, Stop
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let names = ["Ada", "Grace", "Barbara"].map(str::to_owned).to_vec();
     for greeting in run(&task("hello", hello), names, "hello-1").await? {
         println!("{greeting}");

@@ -3,6 +3,8 @@
 //! `cargo run --example parallel_map -- 1000`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, Stop, run, task};
 
 /// Stands for work: the number of steps that the Collatz sequence of a number takes to 1.
@@ -26,6 +28,7 @@ async fn longest(context: Context, count: u64) -> Result<(u64, u64), Stop> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let count: u64 = std::env::args().nth(1).map_or(Ok(1000), |count| count.parse())?;
     let (n, length) = run(&task("longest", longest), count, &format!("longest-{count}")).await?;
     println!("{n} takes {length} steps");

@@ -3,6 +3,8 @@
 //! `cargo run --example streaming`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod program;
+
 use everloop_client::{Context, Stop, run, task};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ async fn chat(context: Context, question: String) -> Result<String, Stop> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    program::built()?;
     let question = "what does durable mean, and why would an agent that runs for days need it?".to_owned();
     println!("{}", run(&task("chat", chat), question, "chat-1").await?);
     Ok(())

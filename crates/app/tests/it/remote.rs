@@ -11,7 +11,11 @@ fn a_worker_runs_tasks_of_a_server_that_runs_none_and_outlives_its_restart() {
         place.log("worker").contains("working for").then(String::new)
     });
     let input = r#"{"steps":[{"name":"one","events":2},{"name":"two"}],"result":"far"}"#;
-    let said = place.run(&["task", "start", "mock", "--input", input, "--wait", "30s"]);
+    // It says that it works before the server has heard of it.
+    let said = eventually("the worker is known", || {
+        let said = place.run(&["task", "start", "mock", "--input", input, "--wait", "30s"]);
+        (!said.err.contains("unknown_kind")).then_some(said)
+    });
     assert_eq!(said.ok(), r#""far""#);
     let waiting = place.run(&["task", "start", "mock", "--input", r#"{"wait_for_input":"go"}"#]).ok();
     eventually("the wait", || {
