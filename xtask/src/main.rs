@@ -18,6 +18,7 @@ mod fuzz;
 mod lane;
 mod mcp;
 mod mutants;
+mod npm;
 mod package;
 mod postgres;
 mod process;
@@ -27,6 +28,7 @@ mod sim;
 mod test;
 mod tidy;
 mod typescript;
+mod ui;
 mod venv;
 
 use anyhow::{Result, bail};

@@ -5,8 +5,8 @@
 //! to the program.
 
 use crate::examples::{built, start};
+use crate::npm::numbers;
 use crate::process::{cargo, on_path, output, root, succeed, target};
-use crate::typescript::major;
 use crate::venv;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -64,7 +64,7 @@ fn node(folder: &Path) -> Result<PathBuf> {
     let Some(node) = node else { bail!("the suite needs Node {NODE} or later, which is not here") };
     let version = output(Command::new(&node).arg("--version"))?;
     ensure!(
-        major(&version).is_some_and(|major| major >= NODE),
+        numbers(&version).is_some_and(|found| found >= (NODE, 0)),
         "the suite needs Node {NODE} or later; here is {version}"
     );
     Ok(node)

@@ -3,7 +3,7 @@
 use crate::lane::{self, Lane, Servers};
 use crate::process::{cargo, has_cargo_tool, succeed};
 use crate::{
-    crash, examples, faults, fuzz, mcp, package, postgres, python, schemathesis, sim, tidy, typescript,
+    crash, examples, faults, fuzz, mcp, package, postgres, python, schemathesis, sim, tidy, typescript, ui,
 };
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -26,6 +26,7 @@ const LANES: &[Lane] = &[
     Lane { name: "faults", run: |_| faults::lane() },
     Lane { name: "typescript", run: |_| typescript::lane() },
     Lane { name: "package", run: |_| package::lane() },
+    Lane { name: "ui", run: |_| ui::lane() },
     Lane { name: "tidy", run: |_| tidy::check() },
 ];
 

@@ -6,6 +6,7 @@
 
 use anyhow::{Context as _, bail};
 use everloop_client::Client;
+use everloop_client::discover::KEY_FILE;
 use everloop_client::host::{SystemClock, SystemRandom};
 use everloop_control::archive::is_cut_short;
 use everloop_control::{Control, Mode};
@@ -62,6 +63,17 @@ pub(crate) struct ServeOptions {
     pub(crate) digest_every: u64,
     /// How long finished tasks are kept.
     pub(crate) retention: Retention,
+    /// Whether there is a dashboard.
+    pub(crate) ui: bool,
+    /// What stands before every path; nothing when empty.
+    pub(crate) base_path: String,
+}
+
+impl ServeOptions {
+    /// The file with the API key: the one that was named, or that of the data folder.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.api_key_file.clone().unwrap_or_else(|| self.data_dir.join(KEY_FILE))
+    }
 }
 
 /// What a server says once it can be used.
@@ -157,8 +169,12 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
         told.await;
         stop.send_replace(true);
     };
-    let served =
-        everloop_server::serve(listener, control, everloop_server::Options::default(), shutdown).await;
+    let faces = everloop_server::Options {
+        ui: options.ui,
+        base_path: options.base_path.clone(),
+        ..everloop_server::Options::default()
+    };
+    let served = everloop_server::serve(listener, control, faces, shutdown).await;
     if let Some(worker) = worker {
         worker.await??;
     }
@@ -428,7 +444,7 @@ fn api_key(options: &ServeOptions, random: &dyn Random) -> anyhow::Result<String
         }
         return Ok(key.trim().to_owned());
     }
-    let file = options.data_dir.join("api-key");
+    let file = options.key_file();
     if let Ok(key) = fs::read_to_string(&file) {
         return Ok(key.trim().to_owned());
     }

@@ -1,7 +1,7 @@
 //! What every request goes through.
 
 use crate::answer::{Refused, status};
-use crate::guard;
+use crate::guard::{self, Admitted};
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::body::Body;
@@ -33,6 +33,11 @@ pub struct Options {
     pub stop_timeout: Duration,
     /// Names that `Host` and `Origin` may have in dev mode beside those of the loopback.
     pub allowed_hosts: Vec<String>,
+    /// Whether there is a dashboard.
+    pub ui: bool,
+    /// What stands before every path, such as `/everloop`; nothing when empty. Paths without it are answered, too, for
+    /// proxies that take it off.
+    pub base_path: String,
 }
 
 impl Default for Options {
@@ -44,6 +49,8 @@ impl Default for Options {
             write_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
             allowed_hosts: Vec::new(),
+            ui: true,
+            base_path: String::new(),
         }
     }
 }
@@ -106,16 +113,35 @@ fn shown(path: &str) -> &str {
     path.split("key:").next().unwrap_or(path)
 }
 
+/// Takes the base path off a request that has it.
+fn take_off_base(base: &str, request: &mut Request) {
+    if base.is_empty() {
+        return;
+    }
+    let uri = request.uri();
+    let Some(rest) = uri.path().strip_prefix(base) else { return };
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return;
+    }
+    let path = if rest.is_empty() { "/" } else { rest };
+    let text = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    if let Ok(shorter) = text.parse() {
+        *request.uri_mut() = shorter;
+    }
+}
+
 impl Entrance {
     /// Lets a request in, routes it, and sees its answer out.
     pub(crate) async fn handle(mut self, mut request: Request) -> Response {
         let app = &self.app;
+        take_off_base(&app.options.base_path, &mut request);
         let began = app.control.monotonic();
         let id = request_id(app, request.headers());
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let mut response = match guard::admit(app, &request) {
-            Ok(caller) => {
+            Ok(Admitted::Page(page)) => page,
+            Ok(Admitted::Caller(caller)) => {
                 request.extensions_mut().insert(caller);
                 request.headers_mut().insert(everloop_api::REQUEST_ID_HEADER, id.clone());
                 match self.router.call(request).await {

@@ -1,8 +1,10 @@
 //! Who is let in.
 
 use crate::app::App;
+use crate::ui;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
+use axum::response::Response;
 use everloop_control::{Caller, Mode};
 use everloop_types::error::{Code, Refusal};
 
@@ -11,11 +13,19 @@ fn is_open(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/") || path.starts_with("/.well-known/")
 }
 
-/// The caller of a request.
+/// What a request was let in as.
+pub(crate) enum Admitted {
+    /// Whoever may ask the API.
+    Caller(Caller),
+    /// A browser that opens the dashboard, with what it gets.
+    Page(Response),
+}
+
+/// Lets a request in.
 ///
 /// # Errors
 /// `forbidden` for a foreign `Host` or `Origin` in dev mode, `unauthorized` without a key where one is needed.
-pub(crate) fn admit(app: &App, request: &Request) -> Result<Caller, Refusal> {
+pub(crate) fn admit(app: &App, request: &Request) -> Result<Admitted, Refusal> {
     let mode = app.control.options().mode;
     if mode == Mode::Dev {
         // A page elsewhere may not talk to us through the browser of whoever develops here (DNS rebinding, cross-site forms).
@@ -31,14 +41,17 @@ pub(crate) fn admit(app: &App, request: &Request) -> Result<Caller, Refusal> {
             }
         }
     }
+    if let Some(page) = ui::answer(&app.options, request) {
+        return Ok(Admitted::Page(page));
+    }
     let key = match request.headers().get(AUTHORIZATION) {
         Some(value) => Some(bearer(value)?),
         None => None,
     };
     if key.is_none() && is_open(request.uri().path()) {
-        return Ok(Caller::local(false));
+        return Ok(Admitted::Caller(Caller::local(false)));
     }
-    app.control.caller(key)
+    app.control.caller(key).map(Admitted::Caller)
 }
 
 fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {

@@ -21,6 +21,7 @@ mod routes;
 mod serve;
 mod sse;
 mod timed;
+mod ui;
 mod views;
 mod ws;
 

@@ -8,9 +8,10 @@ use crate::mcp;
 use crate::rest;
 use crate::route::{Route, id_of, label};
 use crate::sse;
+use crate::ui;
 use crate::ws;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::ACCEPT;
 use axum::routing::any;
 use everloop_api::event::{EventPage, FeedPage};
@@ -36,9 +37,12 @@ pub(crate) fn router(app: App) -> Router {
     router.fallback(nothing_here).method_not_allowed_fallback(other_method).with_state(app)
 }
 
-async fn nothing_here(request: Request) -> Fail {
+async fn nothing_here(State(app): State<App>, request: Request) -> Answer {
+    if let Some(page) = ui::lost(&app.options, &request) {
+        return Ok(page);
+    }
     let path: String = request.uri().path().chars().take(100).collect();
-    Fail(Refusal::not_found(format!("path {path}")).hint("/api/v1/docs lists every path"))
+    Err(Refusal::not_found(format!("path {path}")).hint("/api/v1/docs lists every path").into())
 }
 
 async fn other_method(request: Request) -> Fail {

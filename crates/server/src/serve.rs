@@ -28,7 +28,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Serves until `shutdown` is done: then nothing new is taken, streams are told why they end, and requests get some time.
 ///
 /// # Errors
-/// None by now: a listener that can't accept is tried again.
+/// If the base path can't be one. A listener that can't accept is tried again.
 pub async fn serve(
     listener: TcpListener,
     control: Control,
@@ -38,6 +38,8 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let (max_connections, stop_timeout) = (options.max_connections, options.stop_timeout);
     let mcp = Face::new(control.clone(), stopping.clone());
+    let options =
+        Options { base_path: crate::ui::base_path(&options.base_path).map_err(io::Error::other)?, ..options };
     let app = App::new(Shared { control: control.clone(), options, metrics: Arc::default(), stopping, mcp });
     let entrance = Entrance { router: routes::router(app.clone()), app };
     let mut connections = JoinSet::new();

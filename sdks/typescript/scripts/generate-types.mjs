@@ -1,8 +1,9 @@
-// Writes src/api/types.ts: one TypeScript type for each schema of docs/openapi.json. With --check it only compares.
+// Writes src/api/types.ts of the package it is run in: one TypeScript type for each schema of docs/openapi.json. With --check it
+// only compares.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const source = new URL("../../../docs/openapi.json", import.meta.url);
-const target = new URL("../src/api/types.ts", import.meta.url);
+const target = "src/api/types.ts";
 
 const name = (ref) => ref.slice(ref.lastIndexOf("/") + 1);
 const quoted = (key) => (/^[A-Za-z_][A-Za-z0-9_]*$/.test(key) ? key : JSON.stringify(key));

@@ -3,8 +3,9 @@
 use super::args::{DevArgs, ServerArgs};
 use super::demo::executor::DemoFiles;
 use super::ground::Ground;
-use super::logging;
+use super::{logging, sample};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output;
 use crate::wire::{self, ServeOptions};
 use everloop_control::Mode;
 use everloop_engine::housekeep::Retention;
@@ -17,7 +18,19 @@ use std::time::Duration;
 pub(crate) fn run(ground: &Ground, dev: &DevArgs) -> Outcome {
     let options = options(ground, Mode::Dev, ground.data_dir())?;
     let extra = if dev.demo { Registry::default().with(Arc::new(DemoFiles)) } else { Registry::default() };
-    serve(ground, &dev.server, &ServeOptions { extra, replay_always: dev.replay_always, ..options })
+    let options = ServeOptions { extra, replay_always: dev.replay_always, ..options };
+    serve_then(ground, &dev.server, &options, |url| {
+        if dev.sample {
+            let (url, quiet) = (url.to_owned(), ground.quiet);
+            let key_file = options.key_file();
+            // The server is on its way: whoever asks it must not be on its thread.
+            std::thread::spawn(move || match sample::submit(&url, &key_file) {
+                Ok(0) | Err(_) if quiet => {}
+                Ok(new) => output::talk(format!("{new} example tasks were submitted")),
+                Err(failure) => output::talk(format!("the example tasks were not submitted: {failure}")),
+            });
+        }
+    })
 }
 
 /// What the settings say about a server.
@@ -34,6 +47,8 @@ pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<
         replay_always: false,
         unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
         digest_every: settings.parsed("digest_every")?,
+        ui: settings.parsed("dashboard")?,
+        base_path: settings.get("base_path").unwrap_or_default().to_owned(),
         retention: Retention {
             tasks: days(settings.parsed("retention_days")?),
             events: settings.parsed_opt("retention_event_days")?.map(days),
@@ -48,15 +63,25 @@ fn days(days: u32) -> Duration {
 
 /// Runs a server until it is asked to stop.
 pub(crate) fn serve(ground: &Ground, server: &ServerArgs, options: &ServeOptions) -> Outcome {
+    serve_then(ground, server, options, |_| ())
+}
+
+/// The same, and does something with its address once it can be used.
+fn serve_then(
+    ground: &Ground,
+    server: &ServerArgs,
+    options: &ServeOptions,
+    then: impl FnOnce(&str),
+) -> Outcome {
     logging::start(&ground.settings)?;
     if server.with_parent {
         stop_with_parent();
     }
     wire::serve(options, |ready| {
-        let hint = if options.mode == Mode::Dev {
-            "try: everloop task start mock --follow"
-        } else {
-            "callers need the key"
+        let hint = match options.mode {
+            Mode::Dev if options.ui => "open it in a browser, or try: everloop task start mock --follow",
+            Mode::Dev => "try: everloop task start mock --follow",
+            Mode::Serve => "callers need the key",
         };
         ground.talk(format!("Everloop is ready at {} ({hint})", ready.url));
         ground.talk(format!(
@@ -64,6 +89,7 @@ pub(crate) fn serve(ground: &Ground, server: &ServerArgs, options: &ServeOptions
             ready.data_dir.display(),
             ready.store
         ));
+        then(&ready.url);
     })?;
     Ok(Exit::Done)
 }

@@ -17,6 +17,7 @@ mod mcp;
 mod migrate;
 mod replay;
 mod run;
+mod sample;
 mod serve;
 mod show;
 mod task;

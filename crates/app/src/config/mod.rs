@@ -54,6 +54,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         ..setting("api_key", Form::Text, None, "the API key that clients show; only as a variable")
     },
     setting("api_key_file", Form::Text, None, "a file with the API key"),
+    setting("base_path", Form::Text, None, "what stands before every path, such as /everloop"),
+    setting("dashboard", Form::Bool, Some("true"), "whether a server has a dashboard"),
     setting("data_dir", Form::Text, None, "where a server keeps its files; ./.everloop in dev mode"),
     setting("database_url", Form::DatabaseUrl, None, "another database: sqlite:FILE or postgres://…"),
     setting("digest_every", Form::Number, Some("256"), "events between two digests of a stream"),

@@ -37,4 +37,6 @@ mod submit;
 #[cfg(test)]
 mod trimmed;
 #[cfg(test)]
+mod ui;
+#[cfg(test)]
 mod websocket;

@@ -128,7 +128,6 @@ async fn bodies_that_are_too_large_or_of_another_type_are_refused() {
 async fn bad_paths_methods_and_parameters_are_problems_too() {
     let server = Server::start_idle().await;
     for path in [
-        "/",
         "/nothing",
         "/api/v1",
         "/api/v1/nothing",

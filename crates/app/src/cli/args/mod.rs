@@ -72,7 +72,7 @@ pub(crate) struct Global {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Start a server for yourself: one process, one file
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dev\n  everloop dev --listen 127.0.0.1:0 --data-dir /tmp/try")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop dev\n  everloop dev --sample\n  everloop dev --listen 127.0.0.1:0 --data-dir /tmp/try")]
     Dev(DevArgs),
     /// Start a server that asks for an API key
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop serve --data-dir /var/lib/everloop --listen 0.0.0.0:7420\n  EVERLOOP_DATABASE_URL=postgres://… everloop serve --data-dir /var/lib/everloop")]
@@ -126,7 +126,7 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop completions bash > ~/.local/share/bash-completion/completions/everloop")]
     Completions(CompletionsArgs),
     /// See a server killed in the middle of a task, and nothing lost
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop demo\n  everloop demo --seed 7")]
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  everloop demo\n  everloop demo --ui\n  everloop demo --seed 7")]
     Demo(DemoArgs),
 }
 
@@ -160,6 +160,12 @@ pub(crate) struct ServerArgs {
     /// Events between two digests of a stream [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) digest_every: Option<String>,
+    /// Serve no dashboard
+    #[arg(long)]
+    pub(crate) no_ui: bool,
+    /// What stands before every path, such as /everloop, where a proxy puts the server below a path
+    #[arg(long, value_name = "PATH")]
+    pub(crate) base_path: Option<String>,
     /// Stop when standard input is closed
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
@@ -172,6 +178,9 @@ pub(crate) struct DevArgs {
     /// Have workers replay a task again after each of its steps: code that is not the same twice is found out at once
     #[arg(long)]
     pub(crate) replay_always: bool,
+    /// Submit example tasks of several kinds and states, to look at
+    #[arg(long)]
+    pub(crate) sample: bool,
     /// Run the demo's kind of task
     #[arg(long, hide = true)]
     pub(crate) demo: bool,
@@ -312,6 +321,9 @@ pub(crate) struct DemoArgs {
     /// The folder whose files are read [default: this one]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
+    /// Keep the server at the end, to look at what happened in a browser, until Ctrl-C
+    #[arg(long)]
+    pub(crate) ui: bool,
 }
 
 impl ServerArgs {
@@ -327,6 +339,8 @@ impl ServerArgs {
         say("retention_event_days", &self.retention_event_days);
         say("retention_log_days", &self.retention_log_days);
         say("digest_every", &self.digest_every);
+        say("base_path", &self.base_path);
+        say("dashboard", &self.no_ui.then(|| "false".to_owned()));
         flags
     }
 }

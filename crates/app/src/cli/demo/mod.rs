@@ -41,10 +41,22 @@ pub(super) fn run(ground: &Ground, args: &DemoArgs) -> Outcome {
     };
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let outcome = block_on(async {
-        tokio::select! {
-            outcome = play(ground, seed, scratch.path(), &folder) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::refused("the demo was interrupted")),
+        let server = tokio::select! {
+            played = play(ground, seed, scratch.path(), &folder) => played?,
+            _ = tokio::signal::ctrl_c() => return Err(Failure::refused("the demo was interrupted")),
+        };
+        if args.ui {
+            show_in_browser(&server).await;
         }
+        server.stop().await.map_err(|error| Failure::refused("the server did not stop").cause(error))?;
+        say("");
+        say("Nothing of this is left behind. What to try next:");
+        say("  everloop dev                                  a server of your own, in this folder");
+        say("  everloop run --key first -- ls -l             a command as a durable task; run it twice");
+        say(
+            "  everloop task start mock --input '{\"steps\":[{\"name\":\"one\",\"duration_ms\":500}]}' --follow",
+        );
+        Ok(Exit::Done)
     });
     scratch
         .close()
@@ -87,7 +99,8 @@ async fn start(scratch: &Path, log: &str) -> Result<Embedded, Failure> {
         .map_err(|error| Failure::refused("the demo's server did not start").cause(error))
 }
 
-async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Outcome {
+/// Everything that is shown; gives the server that goes on.
+async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Result<Embedded, Failure> {
     let written =
         |error: std::io::Error| Failure::refused("the temporary folder can't be written").cause(error);
     let files = files::find(folder, scratch).map_err(written)?;
@@ -145,13 +158,17 @@ async fn play(ground: &Ground, seed: u64, scratch: &Path, folder: &Path) -> Outc
     let recorded = recorded_before_kill(server.client(), &task).await?;
     effects(&input.effects, &recorded, steps)?;
     history(server.client(), &task).await?;
-    server.stop().await.map_err(|error| Failure::refused("the server did not stop").cause(error))?;
+    Ok(server)
+}
+
+/// Keeps the server until somebody has seen enough.
+async fn show_in_browser(server: &Embedded) {
     say("");
-    say("Nothing of this is left behind. What to try next:");
-    say("  everloop dev                                  a server of your own, in this folder");
-    say("  everloop run --key first -- ls -l             a command as a durable task; run it twice");
-    say("  everloop task start mock --input '{\"steps\":[{\"name\":\"one\",\"duration_ms\":500}]}' --follow");
-    Ok(Exit::Done)
+    say(format!("Look at it in a browser: {}", server.client().url()));
+    say("The task stands first; its timeline shows where attempt 1 was lost and what attempt 2 ran.");
+    say("Ctrl-C ends it.");
+    // Without signals there is nobody to wait for.
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// The steps that stood in the log when the server was killed: those before the attempt was found lost.

@@ -1,0 +1,19 @@
+import { defineConfig } from "@playwright/test";
+
+// The real program is driven by Debian's Chromium: EVERLOOP_BIN and EVERLOOP_CHROMIUM say where they are.
+export default defineConfig({
+  testDir: "e2e",
+  fullyParallel: true,
+  workers: 2,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  reporter: [["line"]],
+  use: {
+    viewport: { width: 1280, height: 800 },
+    launchOptions: {
+      executablePath: process.env.EVERLOOP_CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    },
+    trace: "off",
+  },
+});
