@@ -12,7 +12,7 @@ use std::process::Command;
 pub(crate) fn lane() -> Result<()> {
     npm::node("the dashboard", (20, 19))?;
     let chromium = chromium()?;
-    let folder = root().join("ui");
+    let folder = root().join("dashboard");
     npm::install(&folder)?;
     for script in ["lint", "test", "check"] {
         succeed(&mut npm::npm(&folder, &["run", "--silent", script]))?;

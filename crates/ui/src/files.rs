@@ -1,4 +1,4 @@
-//! Every file of the dashboard. Written by `npm run build` in `ui/`.
+//! Every file of the dashboard. Written by `npm run build` in `dashboard/`.
 
 use crate::File;
 

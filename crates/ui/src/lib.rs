@@ -1,6 +1,6 @@
 //! The dashboard as it was built: files that lie in `crates/ui/dist`, compressed with brotli, and nothing else.
 //!
-//! The sources are in `ui/`. `npm run build` there writes `dist/` and `src/files.rs`, so that building the program needs neither
+//! The sources are in `dashboard/`. `npm run build` there writes `dist/` and `src/files.rs`, so that building the program needs neither
 //! Node nor a network; the lane `ui` of `cargo xtask test` builds again and compares.
 //!
 //! Deliberately absent: HTTP. Who gets which form of a file, and how long it may be kept, is the server's business.

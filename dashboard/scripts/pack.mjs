@@ -34,7 +34,7 @@ const entry = ({ name, bytes }) => {
   const path = JSON.stringify(`../dist/${name}.br`);
   return `    File::new(\n        ${JSON.stringify(name)},\n        ${JSON.stringify(type)},\n        "${hash}",\n        include_bytes!(${path}),\n    ),\n`;
 };
-const rust = `//! Every file of the dashboard. Written by \`npm run build\` in \`ui/\`.
+const rust = `//! Every file of the dashboard. Written by \`npm run build\` in \`dashboard/\`.
 
 use crate::File;
 
@@ -51,7 +51,7 @@ if (process.argv.includes("--check")) {
   });
   const extra = there.filter((name) => !files.some((file) => `${file.name}.br` === name));
   if (differing.length || extra.length || readFileSync(list, "utf8") !== rust) {
-    console.error("crates/ui is not what ui/ builds to: run `npm run build` there and commit it");
+    console.error("crates/ui is not what dashboard/ builds to: run `npm run build` there and commit it");
     for (const name of [...differing.map((file) => file.name), ...extra]) console.error(`  ${name}`);
     process.exit(1);
   }
