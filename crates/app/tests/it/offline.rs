@@ -17,6 +17,8 @@ fn settings_are_shown_with_where_they_come_from() {
         SETTING|VALUE|FROM
         api_key|(hidden)|EVERLOOP_API_KEY
         api_key_file|-|not set
+        base_path|-|not set
+        dashboard|true|default
         data_dir|.everloop|EVERLOOP_DATA_DIR
         database_url|-|not set
         digest_every|256|default
