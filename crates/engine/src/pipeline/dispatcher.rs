@@ -167,6 +167,12 @@ impl Dispatcher {
                 };
             }
         }
+        // What was kept of tasks that have gone on meanwhile would stay for ever.
+        self.inputs = Inputs::default();
+        self.caps.retain(|key, _| self.running.contains_key(key));
+        for member in self.members.values_mut() {
+            member.undelivered.retain(|claimed| member.held.contains(&claimed.task.id));
+        }
         Ok(())
     }
 

@@ -277,7 +277,10 @@ impl Pipeline {
         }
         if self.stale {
             match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
-                Ok(()) => self.stale = false,
+                Ok(()) => {
+                    self.leased.forget();
+                    self.stale = false;
+                }
                 Err(error) => return self.refuse(ops, &error),
             }
         }

@@ -1,16 +1,22 @@
 //! Commits that gave no answer: whoever asked hears what became of it, and followers miss nothing.
 
-use crate::harness::{Harness, TENANT, actor, json, mock};
+use crate::harness::{Harness, TENANT, actor, json, memory, mock};
 use everloop_engine::live::Step;
 use everloop_engine::pipeline::op::{Op, Wish};
-use everloop_store::memory::Fault;
+use everloop_store::error::StoreError;
+use everloop_store::memory::{Fault, MemoryStore};
+use everloop_store::port::WriteStore;
+use everloop_store::work::{Committed, Wanted, WorkingSet, WriteSet};
 use everloop_types::error::Code;
 use everloop_types::event::{ApprovalDecision, ApprovalRequested};
 use everloop_types::id::TaskId;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
+use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use everloop_worker::source::AttemptEnd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const BOTH: [Fault; 2] = [Fault::Unknown { applied: true }, Fault::Unknown { applied: false }];
@@ -117,4 +123,48 @@ async fn an_end_is_written_once() {
         h.write(worker, &claimed, 1, Vec::new(), end).await.unwrap();
         assert_eq!(h.kinds(task), ["task.submitted", "task.started", "task.completed"], "{fault:?}");
     }
+}
+
+/// The database is away from the commit on, which was written.
+struct Away {
+    inner: Box<dyn WriteStore>,
+    store: MemoryStore,
+    armed: Arc<AtomicBool>,
+}
+
+impl WriteStore for Away {
+    fn load(&mut self, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
+        self.inner.load(wanted, now)
+    }
+
+    fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        let committed = self.inner.commit(writes)?;
+        if self.armed.swap(false, Ordering::SeqCst) {
+            self.store.set_available(false);
+            return Err(StoreError::Unknown("no answer".into()));
+        }
+        Ok(committed)
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_task_whose_end_could_not_be_looked_up() {
+    let (store, armed): (_, Arc<AtomicBool>) = (memory(), Arc::default());
+    let writer = Away { inner: Box::new(store.writer()), store: store.clone(), armed: armed.clone() };
+    let h = Harness::with(store, Box::new(writer), 256);
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 1).await.unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let end = || Some(AttemptEnd::Completed { result: json("1") });
+    h.write(worker, &claimed, 1, Vec::new(), end()).await.unwrap_err();
+    h.store.set_available(true);
+    assert_eq!(h.kinds(task), ["task.submitted", "task.started", "task.completed"]);
+    h.write(worker, &claimed, 1, Vec::new(), end()).await.unwrap_err();
+    let gone = async {
+        while h.engine.counters().kept.load(Ordering::Relaxed) != 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("something is kept");
 }
