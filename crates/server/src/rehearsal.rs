@@ -4,9 +4,10 @@
 //! capability [`CAPABILITY`]: one that does not know of dry runs would run the steps.
 
 use crate::answer::{Answer, Fail, empty, json, ok, raw};
+use crate::query::Query;
 use axum::Router;
 pub use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -23,7 +24,6 @@ use everloop_types::limits;
 use everloop_types::time::Timestamp;
 use everloop_types::worker::{KindOffer, WorkerSpec, WorkerStatus};
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::io;
@@ -73,11 +73,6 @@ struct Known {
     kinds: Vec<KindOffer>,
     /// The last claim, and what it was given: its answer may have been lost.
     claimed: Option<(u64, Vec<AssignmentView>)>,
-}
-
-#[derive(Deserialize)]
-struct Wait {
-    wait: Option<String>,
 }
 
 /// Plays until it is dropped.
@@ -170,16 +165,12 @@ async fn done() -> Response {
     empty(StatusCode::NO_CONTENT)
 }
 
-async fn claim(
-    State(stage): State<Stage>,
-    Path(worker): Path<String>,
-    Query(wait): Query<Wait>,
-    bytes: Bytes,
-) -> Response {
-    answered(claimed(&stage, &worker, wait, &bytes).await)
+async fn claim(State(stage): State<Stage>, Path(worker): Path<String>, uri: Uri, bytes: Bytes) -> Response {
+    answered(claimed(&stage, &worker, &uri, &bytes).await)
 }
 
-async fn claimed(stage: &Stage, worker: &str, wait: Wait, bytes: &Bytes) -> Answer {
+async fn claimed(stage: &Stage, worker: &str, uri: &Uri, bytes: &Bytes) -> Answer {
+    let wait = held(uri)?;
     let request = body::<ClaimRequest>(bytes)?;
     let unknown = || Refusal::not_found(format!("worker {worker}")).hint("register again");
     let id: WorkerId = worker.parse().map_err(|_| unknown())?;
@@ -199,7 +190,7 @@ async fn claimed(stage: &Stage, worker: &str, wait: Wait, bytes: &Bytes) -> Answ
         assignments.push(next);
     }
     if assignments.is_empty() {
-        tokio::time::sleep(held(wait)).await;
+        tokio::time::sleep(wait).await;
     }
     if let Some(known) = stage.workers().get_mut(&id) {
         known.claimed = Some((request.request, assignments.clone()));
@@ -208,17 +199,22 @@ async fn claimed(stage: &Stage, worker: &str, wait: Wait, bytes: &Bytes) -> Answ
 }
 
 /// How long a request is held for which there is nothing.
-fn held(wait: Wait) -> Duration {
-    let asked = wait.wait.and_then(|text| text.strip_suffix('s')?.parse().ok()).map(Duration::from_secs);
-    asked.unwrap_or_default().min(limits::WAIT_MAX)
+fn held(uri: &Uri) -> Result<Duration, Refusal> {
+    let mut query = Query::read(uri.query())?;
+    let wait = query.wait().unwrap_or_default();
+    query.done()?;
+    Ok(wait)
 }
 
 async fn renew() -> Response {
     answered(ok(&RenewAnswer { lost: Vec::new() }))
 }
 
-async fn signals(Query(wait): Query<Wait>) -> Response {
-    tokio::time::sleep(held(wait)).await;
+async fn signals(uri: Uri) -> Response {
+    match held(&uri) {
+        Ok(wait) => tokio::time::sleep(wait).await,
+        Err(refusal) => return answered(Err(refusal.into())),
+    }
     answered(ok(&SignalsAnswer { signals: Vec::new() }))
 }
 
