@@ -60,7 +60,7 @@ fn postgres(servers: &mut Servers) -> Result<()> {
 fn tests(servers: &mut Servers) -> Result<()> {
     let url = servers.postgres()?.url();
     let args: &[&str] = if has_cargo_tool("nextest") {
-        &["nextest", "run", "--workspace"]
+        &["nextest", "run", "--workspace", "--no-fail-fast"]
     } else {
         &["test", "--workspace", "--tests"]
     };

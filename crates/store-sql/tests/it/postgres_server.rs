@@ -20,6 +20,27 @@ fn refusal(url: &str) -> String {
     }
 }
 
+/// A transaction of somebody else that stays open, with all that its statement has locked.
+struct Transaction {
+    runtime: tokio::runtime::Runtime,
+    client: tokio_postgres::Client,
+}
+
+impl Transaction {
+    fn open(url: &str, statement: &str) -> Transaction {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (client, connection) =
+            runtime.block_on(tokio_postgres::connect(url, tokio_postgres::NoTls)).unwrap();
+        drop(runtime.spawn(connection));
+        runtime.block_on(client.batch_execute(&format!("BEGIN; {statement}"))).unwrap();
+        Transaction { runtime, client }
+    }
+
+    fn commit(self) {
+        self.runtime.block_on(self.client.batch_execute("COMMIT")).unwrap();
+    }
+}
+
 #[test]
 fn urls_and_settings_that_would_not_do_are_refused() {
     let database = Database::create();
@@ -60,26 +81,13 @@ fn locked_row_makes_a_commit_unavailable_and_nothing_is_written() {
     let database = Arc::new(Database::create());
     let mut h = postgres_in(Arc::clone(&database), folder());
     h.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
-    let url = database.url.clone();
-    let holder = std::thread::spawn(move || {
-        // Longer than the lock timeout.
-        try_run(&url, "BEGIN; SELECT head_seq FROM task FOR UPDATE; SELECT pg_sleep(5)").unwrap();
-    });
-    while try_run(
-        &database.url,
-        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
-    )
-    .unwrap()
-    .is_empty()
-    {
-        std::thread::yield_now();
-    }
+    let held = Transaction::open(&database.url, "SELECT head_seq FROM task FOR UPDATE");
     let next =
         set(vec![grow(1, 1, 1, State::Running, Vec::new()), grow(2, 0, 1, State::Running, Vec::new())]);
     let error = h.commit(&next).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     assert_eq!(h.reader.task(TENANT, id(2)).unwrap(), None);
-    holder.join().unwrap();
+    held.commit();
     assert_eq!(h.commit(&next).unwrap().moved, []);
 }
 
@@ -98,24 +106,10 @@ fn feed_waits_for_older_transactions() {
     let database = Arc::new(Database::create());
     let mut h = postgres_in(Arc::clone(&database), folder());
     h.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
-    let (hold, held) = std::sync::mpsc::channel::<()>();
-    let (tell, told) = std::sync::mpsc::channel();
-    let url = database.url.clone();
-    let older = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (client, connection) =
-            runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
-        drop(runtime.spawn(connection));
-        runtime.block_on(client.batch_execute("BEGIN; SELECT pg_current_xact_id()")).unwrap();
-        tell.send(()).unwrap();
-        held.recv().unwrap();
-        runtime.block_on(client.batch_execute("COMMIT")).unwrap();
-    });
-    told.recv().unwrap();
+    let older = Transaction::open(&database.url, "SELECT pg_current_xact_id()");
     let last = h.commit(&set(vec![grow(2, 0, 2, State::Running, Vec::new())])).unwrap().last_pos.unwrap();
     assert!(h.reader.last_position(TENANT).unwrap() < last);
-    hold.send(()).unwrap();
-    older.join().unwrap();
+    older.commit();
     while h.reader.last_position(TENANT).unwrap() < last {
         std::thread::yield_now();
     }
