@@ -110,6 +110,7 @@ class Kit:
         self.given = queue.Queue()  # what a claim takes
         self.claims = {}  # by request number
         self.signals = queue.Queue()
+        self.said = self.heard = 0
         self.reset()
 
     def reset(self):
@@ -195,6 +196,19 @@ class Kit:
         self.claims[key] = given
         return 200, {"assignments": given}
 
+    def hear(self, wait):
+        """Who asks for signals again has taken in the ones before."""
+        with self.lock:
+            self.heard = self.said
+            self.lock.notify_all()
+        try:
+            signals = [self.signals.get(timeout=wait)]
+        except queue.Empty:
+            signals = []
+        with self.lock:
+            self.said += len(signals)
+        return 200, {"signals": signals}
+
     def write(self, task, number, what, lease, body):
         attempt = self.attempts.get((task, number))
         if attempt is None:
@@ -202,6 +216,7 @@ class Kit:
         with self.lock:
             if lease != attempt.lease or attempt.over == "lost" or (attempt.over and body.get("batch") not in attempt.batches):
                 attempt.late.append((what, body))
+                self.lock.notify_all()
                 return 409, problem(409, "lease_lost", f"attempt {number} of task {task} is over or is not yours")
             attempt.frames.extend(body.get("frames", []))
             if not body.get("events") and what == "events":
@@ -234,6 +249,9 @@ class Kit:
 
     def tell(self, attempt, word, **more):
         self.signals.put({"task": attempt.task, "attempt": attempt.number, "signal": word, **more})
+
+    def heard_all(self):
+        return self.signals.empty() and self.heard == self.said
 
     def fault(self, pattern, what, times=1):
         """The next calls whose method and path match go wrong: `drop` loses the answer, `lost` and `busy` refuse."""
@@ -343,10 +361,7 @@ def handler(kit):
                     over = {task for (task, _), attempt in kit.attempts.items() if attempt.over == "lost"}
                     return 200, {"lost": [lease["task"] for lease in body["leases"] if lease["task"] in over]}
                 if what == "signals":
-                    try:
-                        return 200, {"signals": [kit.signals.get(timeout=wait)]}
-                    except queue.Empty:
-                        return 200, {"signals": []}
+                    return kit.hear(wait)
                 return 204, None
             if found := re.fullmatch(r"/tasks/([^/]+)/attempts/(\d+)/(\w+)", path):
                 task, number, what = found[1], int(found[2]), found[3]
