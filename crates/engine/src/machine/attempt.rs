@@ -206,3 +206,99 @@ fn failing(view: View<'_>, actor: &str, error: TaskError, random: &dyn Random) -
         _ => Draft::by(actor, failed(task, error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::evolve::born;
+    use super::*;
+    use everloop_store::rows::LeaseRow;
+    use everloop_store::work::Relations;
+    use everloop_testkit::random::Seeded;
+    use everloop_types::event::{Input, InputTaken, Progressed, Started};
+    use everloop_types::id::{TenantId, WorkerId};
+    use everloop_types::task::TaskSpec;
+    use everloop_types::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp::MAX;
+    const TOKEN: LeaseToken = LeaseToken { epoch: 1, attempt: 1, nonce: 7 };
+
+    /// A task that an attempt runs, after these events.
+    fn running(events: Vec<EventBody>) -> Task {
+        let meta = Meta { seq: 1, ts: NOW, actor: "system", bytes: 0 };
+        let mut task = born(TaskId([1; 16]), TenantId::DEFAULT, meta, TaskSpec::new("mock"));
+        let started = Started { attempt: 1, kind_version: None, worker: "wkr".to_owned() };
+        for body in std::iter::once(started.into()).chain(events) {
+            evolve(&mut task, meta, &body).unwrap();
+        }
+        task
+    }
+
+    /// What comes of the first batch of its holder, after so many events.
+    fn writes(task: &Task, seq: u64, events: Vec<EventBody>, end: Option<AttemptEnd>) -> Decision {
+        let lease = LeaseRow {
+            task: task.id,
+            tenant: task.tenant,
+            token: TOKEN,
+            worker: WorkerId([2; 16]),
+            incarnation: None,
+            expires_at: NOW,
+            batch: 0,
+            concurrency: None,
+        };
+        let view = View { task, seq, lease: Some(&lease), relations: &Relations::default(), now: NOW };
+        let (actor, successor) = ("wkr".to_owned(), TaskId([3; 16]));
+        decide(view, Write { token: TOKEN, batch: 1, actor, events, end, successor }, &Seeded::new(1))
+    }
+
+    fn input() -> EventBody {
+        Input { data: Json::null(), id: "sig_1".to_owned(), name: "go".to_owned() }.into()
+    }
+
+    fn progress() -> EventBody {
+        Progressed { done: Some(1), note: None, total: None }.into()
+    }
+
+    #[test]
+    fn a_holder_writes_only_what_is_its_own_to_say() {
+        let task = running(Vec::new());
+        assert_eq!(writes(&task, 2, vec![progress()], None).unwrap().len(), 1);
+        let ended = Completed { continued_as: None, result: Json::null(), unconsumed: Vec::new() };
+        for forged in [ended.into(), input()] {
+            let refusal = writes(&task, 2, vec![progress(), forged], None).unwrap_err();
+            assert_eq!(refusal.errors[0].field, "events[1].type", "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_knows_what_came_before_it_in_its_batch() {
+        let task = running(vec![input()]);
+        let end = || Some(AttemptEnd::Completed { result: Json::null() });
+        let unconsumed = |events| match &writes(&task, 3, events, end()).unwrap().last().unwrap().body {
+            EventBody::Completed(completed) => completed.unconsumed.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(unconsumed(Vec::new()), ["sig_1"]);
+        let taken = InputTaken { id: "sig_1".to_owned(), step: "input#1".to_owned() };
+        assert!(unconsumed(vec![taken.into()]).is_empty());
+    }
+
+    #[test]
+    fn a_task_has_so_many_events_and_can_end_then() {
+        let task = running(Vec::new());
+        let code = |seq, events, end| writes(&task, seq, events, end).map_err(|refusal| refusal.code);
+        let end = || Some(AttemptEnd::Completed { result: Json::null() });
+        assert_eq!(code(limits::TASK_EVENTS - 1, vec![progress()], None).unwrap().len(), 1);
+        assert_eq!(code(limits::TASK_EVENTS, vec![progress()], end()), Err(Code::LimitReached));
+        assert_eq!(code(limits::TASK_EVENTS, Vec::new(), end()).unwrap().len(), 1);
+        assert_eq!(code(limits::TASK_EVENTS + 1, Vec::new(), end()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_task_has_so_many_steps_without_an_outcome() {
+        let mut task = running(Vec::new());
+        task.open_steps = (1..limits::UNFINISHED_STEPS).map(|n| format!("s#{n}")).collect();
+        assert!(writes(&task, 2, vec![progress()], None).is_ok());
+        let refusal = writes(&task, 2, vec![progress(), progress()], None).unwrap_err();
+        assert_eq!(refusal.code, Code::LimitReached);
+    }
+}

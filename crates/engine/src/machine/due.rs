@@ -1,6 +1,6 @@
 //! A time has come.
 
-use super::{Decision, Draft, View, failed, wake};
+use super::{Decision, Draft, View, begins_at, failed, wake};
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::Ready;
 use everloop_types::state::State;
@@ -36,8 +36,7 @@ pub fn decide(view: View<'_>) -> Decision {
 /// The event that puts a pending task into its queue, if nothing holds it back any more.
 pub(super) fn released(view: View<'_>) -> Option<Draft> {
     let task = view.task;
-    let later = |at: Option<everloop_types::time::Timestamp>| at.is_some_and(|at| at > view.now);
-    if later(task.retry_at) || later(task.spec.not_before) || !view.relations.prerequisites.is_empty() {
+    if begins_at(task).is_some_and(|at| at > view.now) || !view.relations.prerequisites.is_empty() {
         return None;
     }
     let cause = if task.retry_at.is_some() {

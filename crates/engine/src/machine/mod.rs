@@ -92,6 +92,12 @@ pub fn holds(task: &Task, leaf: &Wait, now: Timestamp) -> bool {
     }
 }
 
+/// The time that a pending task waits for: that of its next try, or, before its first, the one that it was submitted with. A task
+/// that has begun does not wait for that one again, even where the clock was set back since.
+fn begins_at(task: &Task) -> Option<Timestamp> {
+    task.retry_at.or(task.spec.not_before.filter(|_| task.attempt == 0))
+}
+
 /// The event that ends a wait that is over.
 pub fn wake(task: &Task, wait: &Wait, now: Timestamp) -> Option<Draft> {
     wait.satisfied(&|leaf| holds(task, leaf, now)).map(|leaf| {

@@ -1,5 +1,6 @@
 //! The rows that a record needs: derived from it alone, so that no path can forget one.
 
+use super::begins_at;
 use everloop_store::rows::{KeyHash, Lane, LeaseRow, QueueRow, TimerRow};
 use everloop_store::work::Row;
 use everloop_types::state::State;
@@ -39,7 +40,7 @@ pub fn queue_row(task: &Task) -> Option<QueueRow> {
 pub fn timer_row(task: &Task) -> Option<TimerRow> {
     let own = match task.state {
         // A task that also waits for others is released by the last of them; its time is looked at then.
-        State::Pending => task.retry_at.max(task.spec.not_before.filter(|_| task.retry_at.is_none())),
+        State::Pending => begins_at(task),
         State::Waiting => task.waiting_for.as_ref().and_then(|wait| wait.next_timer()),
         State::Queued | State::Running | State::Pausing | State::Paused | State::Cancelling => None,
         State::Completed | State::Failed | State::Cancelled => return None,
@@ -55,7 +56,7 @@ pub fn timer_row(task: &Task) -> Option<TimerRow> {
 pub fn next_timer_row(task: &Task, now: Timestamp) -> Option<TimerRow> {
     let mut times = Vec::new();
     match task.state {
-        State::Pending => times.extend(task.retry_at.into_iter().chain(task.spec.not_before)),
+        State::Pending => times.extend(begins_at(task)),
         State::Waiting => {
             if let Some(wait) = &task.waiting_for {
                 wait.leaves(&mut |leaf| {

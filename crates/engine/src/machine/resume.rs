@@ -1,6 +1,6 @@
 //! Somebody wants a task to go on.
 
-use super::{Decision, Draft, View, holds, illegal};
+use super::{Decision, Draft, View, begins_at, holds, illegal};
 use everloop_types::event::Resumed;
 use everloop_types::state::State;
 
@@ -14,13 +14,10 @@ pub fn decide(view: View<'_>, actor: &str) -> Decision {
                 .waiting_for
                 .as_ref()
                 .is_some_and(|wait| wait.satisfied(&|leaf| holds(task, leaf, view.now)).is_none());
-            let later = |at: Option<everloop_types::time::Timestamp>| at.is_some_and(|at| at > view.now);
+            let later = begins_at(task).is_some_and(|at| at > view.now);
             if waits {
                 State::Waiting
-            } else if later(task.retry_at)
-                || later(task.spec.not_before)
-                || !view.relations.prerequisites.is_empty()
-            {
+            } else if later || !view.relations.prerequisites.is_empty() {
                 State::Pending
             } else {
                 State::Queued

@@ -137,6 +137,23 @@ async fn finished_tasks_are_dropped_when_they_are_old_and_the_audit_stream_says_
 }
 
 #[tokio::test]
+async fn the_next_try_does_not_wait_for_the_time_of_the_first() {
+    let h = Harness::new();
+    let worker = h.worker(1).await;
+    let mut spec = mock();
+    let begins = h.engine.now().plus(Duration::from_secs(60));
+    spec.not_before = Some(begins);
+    let task = h.submit(spec).await.unwrap().task.id;
+    h.clock.advance(Duration::from_secs(60));
+    let claimed = h.claim(worker, 1).await.unwrap();
+    h.clock.set_wall(begins.minus(Duration::from_secs(3_600)));
+    h.write(worker, &claimed, 1, Vec::new(), failed(transient())).await.unwrap();
+    let retry_at = h.engine.snapshot(TENANT, task).await.unwrap().task.retry_at.unwrap();
+    h.clock.advance(retry_at.since(h.engine.now()));
+    h.reaches(task, State::Queued).await;
+}
+
+#[tokio::test]
 async fn a_digest_follows_every_tenth_event() {
     let h = Harness::over(memory(), 10);
     let worker = h.worker(1).await;

@@ -144,7 +144,7 @@ impl Plan {
             versions: often(300, 300),
         };
         let sqlite = Dice::new(seed, "medium").per_mille(350);
-        Self {
+        let mut plan = Self {
             seed,
             sqlite,
             clients: dice.small(1, 5),
@@ -164,7 +164,24 @@ impl Plan {
             leases,
             mix,
             faults: if quiet { Faults::default() } else { Faults::draw(&dice) },
+        };
+        let pressed = Dice::new(seed, "pressed");
+        if !quiet && pressed.per_mille(150) {
+            plan.press(&pressed);
         }
+        plan
+    }
+
+    /// Makes it a run about leases: they are shorter than steps and than what workers are cut off for.
+    fn press(&mut self, dice: &Dice) {
+        self.leases = vec![secs(dice.range(3, 15))];
+        self.step = *dice.pick(&[secs(20), secs(60)]);
+        self.remote = self.remote.max(2);
+        let faults = &mut self.faults;
+        faults.partition = Some(secs(dice.range(10, 60)));
+        faults.clock_jump = faults.clock_jump.or(Some(secs(dice.range(20, 100))));
+        faults.frozen = *dice.pick(&[secs(20), secs(70)]);
+        faults.delay = *dice.pick(&[faults.delay, Duration::from_millis(300), secs(4)]);
     }
 
     pub(crate) fn quiet(&self) -> bool {

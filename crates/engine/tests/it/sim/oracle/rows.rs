@@ -67,7 +67,9 @@ fn times_have_timers(oracle: &Oracle, store: &dyn ReadStore) -> Verdict {
     for (id, told) in live(oracle) {
         let task = &told.task;
         let due = match task.state {
-            State::Pending if task.spec.depends_on.is_empty() => task.retry_at.or(task.spec.not_before),
+            State::Pending if task.spec.depends_on.is_empty() => {
+                task.retry_at.or(task.spec.not_before.filter(|_| task.attempt == 0))
+            }
             State::Waiting => task.waiting_for.as_ref().and_then(|wait| wait.next_timer()),
             _ => None,
         };
