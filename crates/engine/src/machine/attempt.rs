@@ -214,10 +214,12 @@ mod tests {
     use everloop_store::rows::LeaseRow;
     use everloop_store::work::Relations;
     use everloop_testkit::random::Seeded;
-    use everloop_types::event::{Input, InputTaken, Progressed, Started};
+    use everloop_types::error::Class;
+    use everloop_types::event::{Cancelling, Input, InputTaken, Pausing, Progressed, Started};
     use everloop_types::id::{TenantId, WorkerId};
-    use everloop_types::task::TaskSpec;
+    use everloop_types::task::{PauseReason, TaskSpec};
     use everloop_types::time::Timestamp;
+    use everloop_types::wait::Wait;
 
     const NOW: Timestamp = Timestamp::MAX;
     const TOKEN: LeaseToken = LeaseToken { epoch: 1, attempt: 1, nonce: 7 };
@@ -280,6 +282,51 @@ mod tests {
         assert_eq!(unconsumed(Vec::new()), ["sig_1"]);
         let taken = InputTaken { id: "sig_1".to_owned(), step: "input#1".to_owned() };
         assert!(unconsumed(vec![taken.into()]).is_empty());
+    }
+
+    #[test]
+    fn an_attempt_ends_as_its_state_has_it() {
+        let cancelling = || Cancelling { reason: None }.into();
+        let pausing = || Pausing { reason: None }.into();
+        let paused = |reason: &str| AttemptEnd::Paused {
+            reason: PauseReason { by: String::new(), details: None, reason: reason.to_owned() },
+        };
+        let failed = |class| AttemptEnd::Failed {
+            error: TaskError { class, code: "x".to_owned(), details: None, message: String::new() },
+        };
+        let waiting =
+            || AttemptEnd::Waiting { wait: Wait::Input { id: "w#1".to_owned(), name: "go".to_owned() } };
+        let completed = || AttemptEnd::Completed { result: Json::null() };
+        let kinds = |before: Vec<EventBody>, end| {
+            let drafts = writes(&running(before), 9, Vec::new(), Some(end)).map_err(|refusal| refusal.code);
+            drafts.map(|drafts| drafts.iter().map(|draft| draft.body.kind().into_owned()).collect::<Vec<_>>())
+        };
+        for (before, end, expected) in [
+            (vec![], completed(), vec!["task.completed"]),
+            (vec![pausing()], completed(), vec!["task.completed"]),
+            (vec![cancelling()], completed(), vec!["task.completed"]),
+            (vec![], waiting(), vec!["task.waiting"]),
+            (vec![input()], waiting(), vec!["task.waiting", "task.ready"]),
+            (vec![input(), pausing()], waiting(), vec!["task.waiting"]),
+            (vec![cancelling()], waiting(), vec!["task.cancelled"]),
+            (vec![], paused("nondeterminism"), vec!["task.paused"]),
+            (vec![], paused("requested"), vec!["task.lease_lost"]),
+            (vec![pausing()], paused("requested"), vec!["task.paused"]),
+            (vec![cancelling()], paused("requested"), vec!["task.cancelled"]),
+            (vec![], AttemptEnd::Released, vec!["task.lease_lost"]),
+            (vec![cancelling()], AttemptEnd::Released, vec!["task.cancelled"]),
+            (vec![cancelling()], AttemptEnd::Cancelled, vec!["task.cancelled"]),
+            (vec![], failed(Class::Transient), vec!["task.retry_scheduled"]),
+            (vec![], failed(Class::Validation), vec!["task.failed"]),
+            (vec![], failed(Class::Cancelled), vec!["task.failed"]),
+            (vec![cancelling()], failed(Class::Transient), vec!["task.cancelled"]),
+            (vec![cancelling()], failed(Class::Cancelled), vec!["task.cancelled"]),
+            (vec![cancelling()], failed(Class::Validation), vec!["task.failed"]),
+        ] {
+            let case = format!("{before:?} {end:?}");
+            assert_eq!(kinds(before, end).unwrap(), expected, "{case}");
+        }
+        assert_eq!(kinds(vec![], AttemptEnd::Cancelled), Err(Code::IllegalTransition));
     }
 
     #[test]
