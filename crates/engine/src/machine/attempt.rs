@@ -209,51 +209,20 @@ fn failing(view: View<'_>, actor: &str, error: TaskError, random: &dyn Random) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::evolve::born;
+    use super::super::tests::{TOKEN, input, kinds, lease, running, view};
     use super::*;
-    use everloop_store::rows::LeaseRow;
-    use everloop_store::work::Relations;
     use everloop_testkit::random::Seeded;
     use everloop_types::error::Class;
-    use everloop_types::event::{Cancelling, Input, InputTaken, Pausing, Progressed, Started};
-    use everloop_types::id::{TenantId, WorkerId};
-    use everloop_types::task::{PauseReason, TaskSpec};
-    use everloop_types::time::Timestamp;
+    use everloop_types::event::{Cancelling, InputTaken, Pausing, Progressed};
+    use everloop_types::task::PauseReason;
     use everloop_types::wait::Wait;
-
-    const NOW: Timestamp = Timestamp::MAX;
-    const TOKEN: LeaseToken = LeaseToken { epoch: 1, attempt: 1, nonce: 7 };
-
-    /// A task that an attempt runs, after these events.
-    fn running(events: Vec<EventBody>) -> Task {
-        let meta = Meta { seq: 1, ts: NOW, actor: "system", bytes: 0 };
-        let mut task = born(TaskId([1; 16]), TenantId::DEFAULT, meta, TaskSpec::new("mock"));
-        let started = Started { attempt: 1, kind_version: None, worker: "wkr".to_owned() };
-        for body in std::iter::once(started.into()).chain(events) {
-            evolve(&mut task, meta, &body).unwrap();
-        }
-        task
-    }
 
     /// What comes of the first batch of its holder, after so many events.
     fn writes(task: &Task, seq: u64, events: Vec<EventBody>, end: Option<AttemptEnd>) -> Decision {
-        let lease = LeaseRow {
-            task: task.id,
-            tenant: task.tenant,
-            token: TOKEN,
-            worker: WorkerId([2; 16]),
-            incarnation: None,
-            expires_at: NOW,
-            batch: 0,
-            concurrency: None,
-        };
-        let view = View { task, seq, lease: Some(&lease), relations: &Relations::default(), now: NOW };
+        let lease = lease(task);
+        let view = View { seq, lease: Some(&lease), ..view(task, 9) };
         let (actor, successor) = ("wkr".to_owned(), TaskId([3; 16]));
         decide(view, Write { token: TOKEN, batch: 1, actor, events, end, successor }, &Seeded::new(1))
-    }
-
-    fn input() -> EventBody {
-        Input { data: Json::null(), id: "sig_1".to_owned(), name: "go".to_owned() }.into()
     }
 
     fn progress() -> EventBody {
@@ -265,7 +234,7 @@ mod tests {
         let task = running(Vec::new());
         assert_eq!(writes(&task, 2, vec![progress()], None).unwrap().len(), 1);
         let ended = Completed { continued_as: None, result: Json::null(), unconsumed: Vec::new() };
-        for forged in [ended.into(), input()] {
+        for forged in [ended.into(), input("sig_1")] {
             let refusal = writes(&task, 2, vec![progress(), forged], None).unwrap_err();
             assert_eq!(refusal.errors[0].field, "events[1].type", "{refusal:?}");
         }
@@ -273,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_end_knows_what_came_before_it_in_its_batch() {
-        let task = running(vec![input()]);
+        let task = running(vec![input("sig_1")]);
         let end = || Some(AttemptEnd::Completed { result: Json::null() });
         let unconsumed = |events| match &writes(&task, 3, events, end()).unwrap().last().unwrap().body {
             EventBody::Completed(completed) => completed.unconsumed.clone(),
@@ -297,17 +266,14 @@ mod tests {
         let waiting =
             || AttemptEnd::Waiting { wait: Wait::Input { id: "w#1".to_owned(), name: "go".to_owned() } };
         let completed = || AttemptEnd::Completed { result: Json::null() };
-        let kinds = |before: Vec<EventBody>, end| {
-            let drafts = writes(&running(before), 9, Vec::new(), Some(end)).map_err(|refusal| refusal.code);
-            drafts.map(|drafts| drafts.iter().map(|draft| draft.body.kind().into_owned()).collect::<Vec<_>>())
-        };
+        let ends = |before, end| kinds(writes(&running(before), 9, Vec::new(), Some(end)));
         for (before, end, expected) in [
             (vec![], completed(), vec!["task.completed"]),
             (vec![pausing()], completed(), vec!["task.completed"]),
             (vec![cancelling()], completed(), vec!["task.completed"]),
             (vec![], waiting(), vec!["task.waiting"]),
-            (vec![input()], waiting(), vec!["task.waiting", "task.ready"]),
-            (vec![input(), pausing()], waiting(), vec!["task.waiting"]),
+            (vec![input("sig_1")], waiting(), vec!["task.waiting", "task.ready"]),
+            (vec![input("sig_1"), pausing()], waiting(), vec!["task.waiting"]),
             (vec![cancelling()], waiting(), vec!["task.cancelled"]),
             (vec![], paused("nondeterminism"), vec!["task.paused"]),
             (vec![], paused("requested"), vec!["task.lease_lost"]),
@@ -324,9 +290,9 @@ mod tests {
             (vec![cancelling()], failed(Class::Validation), vec!["task.failed"]),
         ] {
             let case = format!("{before:?} {end:?}");
-            assert_eq!(kinds(before, end).unwrap(), expected, "{case}");
+            assert_eq!(ends(before, end).unwrap(), expected, "{case}");
         }
-        assert_eq!(kinds(vec![], AttemptEnd::Cancelled), Err(Code::IllegalTransition));
+        assert_eq!(ends(vec![], AttemptEnd::Cancelled), Err(Code::IllegalTransition));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod project;
 pub mod resume;
 pub mod start;
 pub mod submit;
+#[cfg(test)]
+mod tests;
 pub mod update;
 
 use everloop_store::rows::LeaseRow;
