@@ -138,28 +138,25 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Reads what the store knows. Leases of workers elsewhere get a full term from now.
+    /// What the store knows. Leases of workers elsewhere get a full term from now.
     ///
     /// # Errors
     /// If the store can't be read.
-    pub fn read(&mut self, store: &dyn ReadStore, monotonic: Duration) -> Result<(), StoreError> {
-        self.lanes = store.lanes()?.into_iter().collect();
-        self.depth.clear();
+    pub fn read(store: &dyn ReadStore, monotonic: Duration) -> Result<Self, StoreError> {
+        let mut read = Self {
+            lanes: store.lanes()?.into_iter().collect(),
+            paused: store.paused_queues()?.into_iter().collect(),
+            ..Self::default()
+        };
         for depth in store.depths()? {
-            *self.depth.entry(depth.lane).or_default() += i64::try_from(depth.tasks).unwrap_or(i64::MAX);
-        }
-        self.paused = store.paused_queues()?.into_iter().collect();
-        self.held.clear();
-        self.running.clear();
-        for member in self.members.values_mut() {
-            member.held.clear();
+            *read.depth.entry(depth.lane).or_default() += i64::try_from(depth.tasks).unwrap_or(i64::MAX);
         }
         for lease in store.leases()? {
             // What a worker elsewhere was promised stands in its task.
             let task = if lease.incarnation.is_none() { store.task(lease.tenant, lease.task)? } else { None };
             let term = task.as_ref().map_or(limits::LEASE, |row| row.task.spec.policy.lease());
-            self.hold(&lease, term, monotonic);
-            if let (Some(row), Some(held)) = (task, self.held.get_mut(&lease.task)) {
+            read.hold(&lease, term, monotonic);
+            if let (Some(row), Some(held)) = (task, read.held.get_mut(&lease.task)) {
                 held.word = match row.task.state {
                     State::Pausing => Some(Signal::Pause),
                     State::Cancelling => Some(Signal::Cancel { grace: row.task.spec.policy.grace() }),
@@ -167,13 +164,7 @@ impl Dispatcher {
                 };
             }
         }
-        // What was kept of tasks that have gone on meanwhile would stay for ever.
-        self.inputs = Inputs::default();
-        self.caps.retain(|key, _| self.running.contains_key(key));
-        for member in self.members.values_mut() {
-            member.undelivered.retain(|claimed| member.held.contains(&claimed.task.id));
-        }
-        Ok(())
+        Ok(read)
     }
 
     fn hold(&mut self, lease: &LeaseRow, term: Duration, monotonic: Duration) {

@@ -27,7 +27,7 @@ use everloop_store::port::{ReadStore, Reserve, WriteStore};
 use everloop_store::work::{Committed, WriteSet};
 use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
-use everloop_types::id::{IncarnationId, TaskId, TenantId};
+use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::time::Clock;
@@ -177,8 +177,7 @@ fn stopped() -> Refusal {
 pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), StoreError> {
     let (ops, inbox) = mpsc::channel(QUEUE);
     let counters = Arc::new(Counters::default());
-    let mut dispatcher = Dispatcher::default();
-    dispatcher.read(&*parts.reader, parts.clock.monotonic())?;
+    let dispatcher = Dispatcher::read(&*parts.reader, parts.clock.monotonic())?;
     let leased = Arc::new(Leased::default());
     let handle = Handle {
         ops,
@@ -197,10 +196,17 @@ pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + '
         segments: Default::default(),
         stop: false,
         full: full::Full::default(),
-        stale: false,
+        unsure: None,
         claimed_any: false,
     };
     Ok((handle, pipeline.run(inbox)))
+}
+
+/// A commit whose outcome is unknown, with everything that follows from it if it was written.
+struct Unsure {
+    batch: Batch,
+    writes: WriteSet,
+    claims: Vec<(WorkerId, op::Claimed)>,
 }
 
 struct Pipeline {
@@ -213,8 +219,8 @@ struct Pipeline {
     /// The disk lost what was written: nothing is written any more.
     stop: bool,
     full: full::Full,
-    /// A commit may have been written that memory does not know of.
-    stale: bool,
+    /// The last commit, while nobody could see what became of it. Nothing else is decided until somebody can.
+    unsure: Option<Unsure>,
     /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.
     claimed_any: bool,
 }
@@ -275,14 +281,8 @@ impl Pipeline {
             let error = StoreError::Failed("a write was lost before".into());
             return self.refuse(ops, &error);
         }
-        if self.stale {
-            match self.dispatcher.read(&*self.parts.reader, self.parts.clock.monotonic()) {
-                Ok(()) => {
-                    self.leased.forget();
-                    self.stale = false;
-                }
-                Err(error) => return self.refuse(ops, &error),
-            }
+        if let Err(error) = self.look_up() {
+            return self.refuse(ops, &error);
         }
         let mut ops = self.relieved(ops);
         let wanted = self.wanted(&ops);
@@ -314,8 +314,7 @@ impl Pipeline {
                 match self.found(&writes) {
                     Ok(committed) => committed,
                     Err(error) => {
-                        // What is in memory may be behind what is written.
-                        self.stale = true;
+                        self.unsure = Some(Unsure { batch, writes, claims });
                         return self.refuse(ops, &error);
                     }
                 }
@@ -333,6 +332,21 @@ impl Pipeline {
         };
         self.counters.failing.store(self.is_full(), Ordering::Relaxed);
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
+    }
+
+    /// Settles the last commit, if nobody knew yet what became of it. Who asked for it was refused.
+    fn look_up(&mut self) -> Result<(), StoreError> {
+        let Some(unsure) = self.unsure.take() else { return Ok(()) };
+        match self.found(&unsure.writes) {
+            Ok(committed) => {
+                self.settle(unsure.batch, unsure.writes, committed, unsure.claims, Vec::new());
+                Ok(())
+            }
+            Err(error) => {
+                self.unsure = Some(unsure);
+                Err(error)
+            }
+        }
     }
 
     /// What became of a commit that gave no answer: it is there whole or not at all, and each head says which. What is not

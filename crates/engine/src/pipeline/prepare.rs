@@ -31,11 +31,6 @@ impl Leased {
         }
     }
 
-    /// Forgets all of them: their ends are worked out by the writer, until they are learnt of again.
-    pub(super) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     /// How many they are.
     pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()

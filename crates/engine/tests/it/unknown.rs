@@ -14,7 +14,7 @@ use everloop_types::state::State;
 use everloop_types::stream::StreamName;
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
-use everloop_worker::source::AttemptEnd;
+use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -147,11 +147,46 @@ impl WriteStore for Away {
     }
 }
 
-#[tokio::test]
-async fn nothing_is_kept_of_a_task_whose_end_could_not_be_looked_up() {
+/// An engine, and what makes the database go away with the next commit.
+fn leaving() -> (Harness, Arc<AtomicBool>) {
     let (store, armed): (_, Arc<AtomicBool>) = (memory(), Arc::default());
     let writer = Away { inner: Box::new(store.writer()), store: store.clone(), armed: armed.clone() };
-    let h = Harness::with(store, Box::new(writer), 256);
+    (Harness::with(store, Box::new(writer), 256), armed)
+}
+
+#[tokio::test]
+async fn a_claim_that_could_not_be_looked_up_is_given_to_its_worker() {
+    let (h, armed) = leaving();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    armed.store(true, Ordering::SeqCst);
+    h.source.claim(worker, 1, Duration::from_millis(300), 1).await.unwrap_err();
+    h.store.set_available(true);
+    assert_eq!(h.kinds(task), ["task.submitted", "task.started"]);
+    assert_eq!(h.claim(worker, 1).await.expect("nobody was given the task").task, task);
+}
+
+#[tokio::test]
+async fn a_word_that_could_not_be_looked_up_is_heard_and_shown() {
+    let (h, armed) = leaving();
+    let worker = h.worker(1).await;
+    let task = h.submit(mock()).await.unwrap().task.id;
+    h.claim(worker, 1).await.unwrap();
+    let mut follower = h.engine.follow(TENANT, StreamName::Task(task), 2, 2);
+    armed.store(true, Ordering::SeqCst);
+    h.wish(task, Wish::Pause { reason: None }).await.unwrap_err();
+    h.store.set_available(true);
+    assert_eq!(h.wish(task, Wish::Pause { reason: None }).await, Ok(State::Pausing));
+    let heard = h.source.signals(worker, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(heard[0].signal, Signal::Pause);
+    let shown =
+        tokio::time::timeout(Duration::from_secs(5), follower.next()).await.expect("nothing is shown");
+    assert!(matches!(shown, Ok(Step::Events(events)) if events[0].seq == 3));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_task_whose_end_could_not_be_looked_up() {
+    let (h, armed) = leaving();
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     let claimed = h.claim(worker, 1).await.unwrap();
