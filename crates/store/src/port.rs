@@ -31,8 +31,8 @@ pub trait WriteStore: Send {
     /// it: the log was fsynced.
     ///
     /// # Errors
-    /// After [`StoreError::Unknown`] the batch may or may not be there: load the heads again and decide. After
-    /// [`StoreError::Failed`] nothing may be written any more. After any other error nothing of it is there.
+    /// After [`StoreError::Unknown`] the batch may or may not be there, or be on its way: once [`load`](Self::load) has answered, it is
+    /// decided, and the heads say how. After [`StoreError::Failed`] nothing may be written any more. After any other error nothing of it is there.
     fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError>;
 
     /// Called when there is nothing to commit for now: a moment for work that would otherwise be in the way.

@@ -24,7 +24,7 @@ use dispatcher::Dispatcher;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, Reserve, WriteStore};
-use everloop_store::work::{Committed, WriteSet};
+use everloop_store::work::{Committed, Wanted, WriteSet};
 use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
@@ -352,6 +352,8 @@ impl Pipeline {
     /// What became of a commit that gave no answer: it is there whole or not at all, and each head says which. What is not
     /// there is decided again; rows that hang on no stream are of a kind that may be written twice.
     fn found(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        // Nothing of it is on its way any more after this.
+        self.parts.writer.load(&Wanted::default(), self.parts.clock.now())?;
         let mut committed = Committed::default();
         for write in &writes.streams {
             let is_there = !write.events.is_empty()

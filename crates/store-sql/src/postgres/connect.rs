@@ -1,7 +1,7 @@
 //! Connecting, and what is asked of a server before it is trusted.
 
 use super::error::{classify, told};
-use super::session::Session;
+use super::session::{Backend, Session};
 use everloop_store::error::StoreError;
 use std::time::Duration;
 use tokio_postgres::config::SslMode;
@@ -68,20 +68,24 @@ pub(super) fn connect(url: &str, purpose: Purpose) -> Result<Session, StoreError
         .enable_all()
         .build()
         .map_err(|error| StoreError::Unavailable(error.into()))?;
-    let client = runtime.block_on(async {
+    let (client, backend) = runtime.block_on(async {
         let (client, connection) = config.connect(NoTls).await.map_err(unreachable_server)?;
         // It ends with the client, or when the connection does: the next statement says why.
         drop(runtime.spawn(connection));
         check(&client).await?;
         client.batch_execute(SETTINGS).await.map_err(classify)?;
+        let mut backend = None;
         match purpose {
-            Purpose::Write => client.batch_execute(WRITER_SETTINGS).await.map_err(classify)?,
+            Purpose::Write => {
+                client.batch_execute(WRITER_SETTINGS).await.map_err(classify)?;
+                backend = Some(Backend::of(&client).await.map_err(classify)?);
+            }
             Purpose::Snapshot => client.batch_execute(SNAPSHOT_SETTINGS).await.map_err(classify)?,
             Purpose::Read => {}
         }
-        Ok::<_, StoreError>(client)
+        Ok::<_, StoreError>((client, backend))
     })?;
-    Ok(Session::new(runtime, client))
+    Ok(Session::new(runtime, client, backend))
 }
 
 fn unreachable_server(error: tokio_postgres::Error) -> StoreError {

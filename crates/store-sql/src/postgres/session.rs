@@ -10,6 +10,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -17,6 +18,9 @@ use tokio_postgres::{Client, Error, Row};
 
 /// Lists put together from filters are kept prepared up to this number.
 const CACHED_TEXTS: usize = 100;
+
+/// How long the process of a lost connection is waited for once it was told to end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A parameter.
 pub(super) type Param<'a> = Box<dyn ToSql + Sync + 'a>;
@@ -51,6 +55,24 @@ pub(super) struct Session {
     prepared: HashMap<String, tokio_postgres::Statement>,
     /// Whether an error has ended it.
     broken: bool,
+    /// The server's process behind it, where that was asked for.
+    backend: Option<Backend>,
+}
+
+/// A process of the server: its number, and when it began, since numbers come again.
+#[derive(Clone, Debug)]
+pub(super) struct Backend {
+    pid: i32,
+    began: String,
+}
+
+impl Backend {
+    /// The one behind a connection.
+    pub(super) async fn of(client: &Client) -> Result<Self, Error> {
+        let sql = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        let row = client.query_one(sql, &[]).await?;
+        Ok(Self { pid: row.try_get(0)?, began: row.try_get(1)? })
+    }
 }
 
 impl Drop for Session {
@@ -63,8 +85,30 @@ impl Drop for Session {
 }
 
 impl Session {
-    pub(super) fn new(runtime: Runtime, client: Client) -> Self {
-        Self { runtime: Some(runtime), client, prepared: HashMap::new(), broken: false }
+    pub(super) fn new(runtime: Runtime, client: Client, backend: Option<Backend>) -> Self {
+        Self { runtime: Some(runtime), client, prepared: HashMap::new(), broken: false, backend }
+    }
+
+    /// The server's process behind it.
+    pub(super) fn backend(&self) -> Option<Backend> {
+        self.backend.clone()
+    }
+
+    /// Ends the process of a connection that was lost: it may hold locks yet, or be about to commit.
+    pub(super) fn end(&mut self, lost: &Backend) -> Result<(), StoreError> {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid, {}) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2",
+            END_TIMEOUT.as_millis()
+        );
+        let params: [&(dyn ToSql + Sync); 2] = [&lost.pid, &lost.began];
+        let rows = self.wait(self.client.query(&sql, &params))?;
+        let rows = self.note(rows).map_err(classify)?;
+        match rows.iter().all(|row| row.get(0)) {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable(
+                "what a lost connection had begun is still under way in PostgreSQL".into(),
+            )),
+        }
     }
 
     /// Whether it can't be used any more.

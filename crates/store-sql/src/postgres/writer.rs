@@ -3,7 +3,7 @@
 use super::commit::{Outcome, commit};
 use super::connect::{Purpose, connect};
 use super::load::load;
-use super::session::Session;
+use super::session::{Backend, Session};
 use crate::open::PostgresOptions;
 use everloop_store::error::StoreError;
 use everloop_store::port::WriteStore;
@@ -16,11 +16,13 @@ const TRIES: usize = 8;
 pub(super) struct Writer {
     options: PostgresOptions,
     session: Option<Session>,
+    /// What is behind the connection that was lost last, until it is known to have ended.
+    lost: Option<Backend>,
 }
 
 impl Writer {
     pub(super) fn new(options: PostgresOptions, session: Session) -> Self {
-        Self { options, session: Some(session) }
+        Self { options, session: Some(session), lost: None }
     }
 
     /// Runs `work` on the connection; once more on a new one if the old one was found lost and nothing was written.
@@ -44,12 +46,19 @@ impl Writer {
         &mut self,
         work: &mut impl FnMut(&mut Session) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if self.session.as_ref().is_some_and(Session::is_broken) {
-            self.session = None;
+        if let Some(broken) = self.session.take_if(|session| session.is_broken()) {
+            self.lost = broken.backend();
         }
         let session = match &mut self.session {
             Some(session) => session,
-            None => self.session.insert(connect(&self.options.url, Purpose::Write)?),
+            None => {
+                let mut session = connect(&self.options.url, Purpose::Write)?;
+                if let Some(lost) = &self.lost {
+                    session.end(lost)?;
+                }
+                self.lost = None;
+                self.session.insert(session)
+            }
         };
         work(session)
     }

@@ -8,7 +8,8 @@ use everloop_store_sql::{PostgresOptions, open_postgres};
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
 use everloop_types::time::Timestamp;
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 fn refusal(url: &str) -> String {
     match open_postgres(&PostgresOptions::new(url), &birth()).map(|_| ()) {
@@ -89,6 +90,76 @@ fn locked_row_makes_a_commit_unavailable_and_nothing_is_written() {
     assert_eq!(h.reader.task(TENANT, id(2)).unwrap(), None);
     held.commit();
     assert_eq!(h.commit(&next).unwrap().moved, []);
+}
+
+/// A way to the server that can be cut without its noticing.
+struct Way {
+    url: String,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    fn to(url: &str) -> Self {
+        let (before, after) = url.split_once("127.0.0.1:").unwrap();
+        let (port, after) = after.split_once('/').unwrap();
+        let to = format!("127.0.0.1:{port}");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{before}{}/{after}", listener.local_addr().unwrap());
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let kept = open.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(&to).unwrap());
+                for (mut from, mut into) in [(&near, &far), (&far, &near)].map(both) {
+                    std::thread::spawn(move || {
+                        // Whatever ends one direction leaves the other one to itself.
+                        let _ = std::io::copy(&mut from, &mut into);
+                    });
+                }
+                kept.lock().unwrap().extend([near, far]);
+            }
+        });
+        Way { url, open }
+    }
+
+    /// This side is told that the connection is lost; the server is told nothing.
+    fn cut(&self) {
+        for near in self.open.lock().unwrap().iter().step_by(2) {
+            near.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+}
+
+fn both((from, into): (&TcpStream, &TcpStream)) -> (TcpStream, TcpStream) {
+    (from.try_clone().unwrap(), into.try_clone().unwrap())
+}
+
+#[test]
+fn a_commit_whose_connection_was_lost_is_decided_once_there_is_another_one() {
+    let database = Arc::new(Database::create());
+    let way = Way::to(&database.url);
+    let mut writer = open_postgres(&PostgresOptions::new(&way.url), &birth()).unwrap().writer;
+    let h = postgres_in(Arc::clone(&database), folder());
+    writer.commit(&set(vec![grow(1, 0, 1, State::Running, Vec::new())])).unwrap();
+    // The commit is with the server, and waits there for this.
+    let held = Transaction::open(&database.url, "LOCK TABLE event IN EXCLUSIVE MODE");
+    let committing = std::thread::spawn(move || {
+        let error = writer.commit(&set(vec![grow(1, 1, 1, State::Running, Vec::new())])).unwrap_err();
+        (writer, error)
+    });
+    let waits =
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    while try_run(&database.url, waits).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    way.cut();
+    let (mut writer, error) = committing.join().unwrap();
+    assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
+    writer.load(&Wanted::default(), Timestamp::from_micros(0)).unwrap();
+    assert!(try_run(&database.url, waits).unwrap().is_empty(), "it still waits, and will be written");
+    held.commit();
+    let events = h.reader.events(TENANT, StreamName::Task(id(1)), 0, 9).unwrap();
+    assert_eq!(events.len(), 1);
 }
 
 #[test]
