@@ -58,7 +58,7 @@ impl Pipeline {
             claims.iter().map(|(_, c)| (c.task.id, c.task.spec.policy.lease())).collect();
         let ended = self.dispatcher.learn(&writes, &terms, monotonic);
         self.signal(&batch, &writes, ended);
-        for (id, entry) in &mut batch.entries {
+        for (id, entry) in batch.entries.iter_mut().filter(|(id, _)| !moved(**id)) {
             match entry.task.state {
                 // Whoever claims it later will want its input.
                 State::Pending | State::Queued => {

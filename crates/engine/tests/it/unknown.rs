@@ -12,6 +12,7 @@ use everloop_types::event::{ApprovalDecision, ApprovalRequested};
 use everloop_types::id::TaskId;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
+use everloop_types::task::TaskSpec;
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
@@ -125,11 +126,13 @@ async fn an_end_is_written_once() {
     }
 }
 
-/// The database is away from the commit on, which was written.
+/// The database is away from a commit on.
 struct Away {
     inner: Box<dyn WriteStore>,
     store: MemoryStore,
     armed: Arc<AtomicBool>,
+    /// Whether the commit was written.
+    applied: bool,
 }
 
 impl WriteStore for Away {
@@ -138,25 +141,29 @@ impl WriteStore for Away {
     }
 
     fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
-        let committed = self.inner.commit(writes)?;
-        if self.armed.swap(false, Ordering::SeqCst) {
-            self.store.set_available(false);
-            return Err(StoreError::Unknown("no answer".into()));
+        let goes = self.armed.swap(false, Ordering::SeqCst);
+        if !goes || self.applied {
+            let committed = self.inner.commit(writes)?;
+            if !goes {
+                return Ok(committed);
+            }
         }
-        Ok(committed)
+        self.store.set_available(false);
+        Err(StoreError::Unknown("no answer".into()))
     }
 }
 
 /// An engine, and what makes the database go away with the next commit.
-fn leaving() -> (Harness, Arc<AtomicBool>) {
+fn leaving(applied: bool) -> (Harness, Arc<AtomicBool>) {
     let (store, armed): (_, Arc<AtomicBool>) = (memory(), Arc::default());
-    let writer = Away { inner: Box::new(store.writer()), store: store.clone(), armed: armed.clone() };
+    let writer =
+        Away { inner: Box::new(store.writer()), store: store.clone(), armed: armed.clone(), applied };
     (Harness::with(store, Box::new(writer), 256), armed)
 }
 
 #[tokio::test]
 async fn a_claim_that_could_not_be_looked_up_is_given_to_its_worker() {
-    let (h, armed) = leaving();
+    let (h, armed) = leaving(true);
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     armed.store(true, Ordering::SeqCst);
@@ -168,7 +175,7 @@ async fn a_claim_that_could_not_be_looked_up_is_given_to_its_worker() {
 
 #[tokio::test]
 async fn a_word_that_could_not_be_looked_up_is_heard_and_shown() {
-    let (h, armed) = leaving();
+    let (h, armed) = leaving(true);
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     h.claim(worker, 1).await.unwrap();
@@ -186,7 +193,7 @@ async fn a_word_that_could_not_be_looked_up_is_heard_and_shown() {
 
 #[tokio::test]
 async fn nothing_is_kept_of_a_task_whose_end_could_not_be_looked_up() {
-    let (h, armed) = leaving();
+    let (h, armed) = leaving(true);
     let worker = h.worker(1).await;
     let task = h.submit(mock()).await.unwrap().task.id;
     let claimed = h.claim(worker, 1).await.unwrap();
@@ -196,6 +203,22 @@ async fn nothing_is_kept_of_a_task_whose_end_could_not_be_looked_up() {
     h.store.set_available(true);
     assert_eq!(h.kinds(task), ["task.submitted", "task.started", "task.completed"]);
     h.write(worker, &claimed, 1, Vec::new(), end()).await.unwrap_err();
+    nothing_is_kept(&h).await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_task_that_was_not_written() {
+    let (h, armed) = leaving(false);
+    armed.store(true, Ordering::SeqCst);
+    let spec = TaskSpec { input: Some(json("1")), ..mock() };
+    h.submit(spec).await.unwrap_err();
+    h.store.set_available(true);
+    // Whatever is asked next, the commit is looked up first.
+    h.wish(TaskId([9; 16]), Wish::Cancel { reason: None }).await.unwrap_err();
+    nothing_is_kept(&h).await;
+}
+
+async fn nothing_is_kept(h: &Harness) {
     let gone = async {
         while h.engine.counters().kept.load(Ordering::Relaxed) != 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
