@@ -209,7 +209,7 @@ fn failing(view: View<'_>, actor: &str, error: TaskError, random: &dyn Random) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{TOKEN, input, kinds, lease, running, view};
+    use super::super::tests::{TOKEN, input, kinds, lease, ready, retry, running, started, view};
     use super::*;
     use everloop_testkit::random::Seeded;
     use everloop_types::error::Class;
@@ -266,6 +266,9 @@ mod tests {
         let waiting =
             || AttemptEnd::Waiting { wait: Wait::Input { id: "w#1".to_owned(), name: "go".to_owned() } };
         let completed = || AttemptEnd::Completed { result: Json::null() };
+        // As often as a task is tried when nothing else is said.
+        let once_more = || [retry(3), ready(), started()];
+        let last: Vec<_> = [once_more(), once_more()].into_iter().flatten().collect();
         let ends = |before, end| kinds(writes(&running(before), 9, Vec::new(), Some(end)));
         for (before, end, expected) in [
             (vec![], completed(), vec!["task.completed"]),
@@ -283,6 +286,8 @@ mod tests {
             (vec![cancelling()], AttemptEnd::Released, vec!["task.cancelled"]),
             (vec![cancelling()], AttemptEnd::Cancelled, vec!["task.cancelled"]),
             (vec![], failed(Class::Transient), vec!["task.retry_scheduled"]),
+            (once_more().to_vec(), failed(Class::Transient), vec!["task.retry_scheduled"]),
+            (last, failed(Class::Transient), vec!["task.failed"]),
             (vec![], failed(Class::Validation), vec!["task.failed"]),
             (vec![], failed(Class::Cancelled), vec!["task.failed"]),
             (vec![cancelling()], failed(Class::Transient), vec!["task.cancelled"]),
@@ -311,7 +316,11 @@ mod tests {
         let mut task = running(Vec::new());
         task.open_steps = (1..limits::UNFINISHED_STEPS).map(|n| format!("s#{n}")).collect();
         assert!(writes(&task, 2, vec![progress()], None).is_ok());
-        let refusal = writes(&task, 2, vec![progress(), progress()], None).unwrap_err();
-        assert_eq!(refusal.code, Code::LimitReached);
+        let refused = |task: &Task, events| {
+            assert_eq!(writes(task, 2, events, None).unwrap_err().code, Code::LimitReached);
+        };
+        refused(&task, vec![progress(), progress()]);
+        task.open_steps.push("s#0".to_owned());
+        refused(&task, vec![progress()]);
     }
 }

@@ -94,8 +94,12 @@ pub(super) fn input(id: &str) -> EventBody {
     Input { data: Json::null(), id: id.to_owned(), name: "go".to_owned() }.into()
 }
 
-fn retry(seconds: u64) -> EventBody {
+pub(super) fn retry(seconds: u64) -> EventBody {
     RetryScheduled { at: at(seconds), error: error() }.into()
+}
+
+pub(super) fn ready() -> EventBody {
+    Ready { cause: everloop_types::wait::Cause::Retry, id: None }.into()
 }
 
 fn asked(choices: &[&str]) -> EventBody {
@@ -552,7 +556,7 @@ fn a_record_adds_up_what_happened() {
     let told = told.progress.unwrap();
     assert_eq!((told.done, told.note.as_deref(), told.total), (Some(2), Some("a"), Some(9)));
     // Started after a second, ended after five; a second of it nobody held the task.
-    let again = running(vec![retry(2), Ready { cause: everloop_types::wait::Cause::Retry, id: None }.into()]);
+    let again = running(vec![retry(2), ready()]);
     assert_eq!((again.tries, again.retry_at, again.attempt_at), (1, None, None));
     assert_eq!(again.usage.running_us, 1_000_000);
     let mut ended_task = again;
@@ -573,12 +577,7 @@ fn a_record_adds_up_what_happened() {
         stood.paused.map(|paused| (paused.by, paused.reason)),
         Some(("who".to_owned(), "requested".to_owned()))
     );
-    let completed = running(vec![
-        retry(2),
-        Ready { cause: everloop_types::wait::Cause::Retry, id: None }.into(),
-        started(),
-        ended(),
-    ]);
+    let completed = running(vec![retry(2), ready(), started(), ended()]);
     assert_eq!((completed.error, completed.open_steps.len()), (None, 0));
     assert_eq!(running(vec![]).since_digest, 2);
     assert_eq!(
