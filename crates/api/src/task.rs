@@ -356,7 +356,7 @@ impl TaskView {
             usage: task.usage,
             waiting_for: task.waiting_for.clone(),
             open_requests: task.open_requests.iter().map(|open| open.id.clone()).collect(),
-            paused: task.paused.clone(),
+            paused: task.paused.clone().filter(|_| task.state == State::Paused),
             retry_at: task.retry_at,
             forked_from: task.forked_from.clone(),
             continued_as: task.continued_as,

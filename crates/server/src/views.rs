@@ -75,7 +75,7 @@ pub(crate) fn course(course: Course) -> ControlState {
     let task = course.task.task();
     ControlState {
         state: task.state,
-        paused: task.paused.clone(),
+        paused: task.paused.clone().filter(|_| task.state == State::Paused),
         last_change: course.last_change.map(|change| ControlChange {
             r#type: change.kind,
             by: change.by,

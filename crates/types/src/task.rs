@@ -325,7 +325,7 @@ pub struct Task {
     /// What a suspended task waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<Wait>,
-    /// Why it is paused, and what the two sides of a mismatch were.
+    /// Why it is paused, or about to be, and what the two sides of a mismatch were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<PauseReason>,
     /// What came from outside and was not taken yet, in order.
@@ -400,6 +400,11 @@ pub struct PauseReason {
     pub details: Option<Json>,
     /// `requested`, `nondeterminism`, or the words of whoever asked.
     pub reason: String,
+}
+
+impl PauseReason {
+    /// The reason where somebody asked and gave none, and of a worker that has stopped because it was told to.
+    pub const REQUESTED: &str = "requested";
 }
 
 /// An input, or the end of a child, that the task has taken.

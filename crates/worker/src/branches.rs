@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::executor::Stop;
 use everloop_types::error::{Code, TaskError};
+use everloop_types::task::PauseReason;
 use everloop_types::wait::Wait;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -29,7 +30,7 @@ impl Blocked {
             Stop::Waiting(wait) => self.waits.push((n, wait)),
             Stop::Replayed(at) => self.replayed.extend(at),
             Stop::HandedBack => self.asked = Some(stop),
-            Stop::Paused(ref reason) if reason.reason == "requested" => self.asked = Some(stop),
+            Stop::Paused(ref reason) if reason.reason == PauseReason::REQUESTED => self.asked = Some(stop),
             Stop::Failed(_) | Stop::Paused(_) | Stop::Cancelled | Stop::ContinueAs(_) | Stop::LeaseLost => {
                 return Err(stop);
             }

@@ -283,7 +283,7 @@ impl Context {
         match self.control() {
             Control::Run => Ok(()),
             Control::Pause => {
-                let reason = "requested".to_owned();
+                let reason = PauseReason::REQUESTED.to_owned();
                 Err(Stop::Paused(PauseReason { by: String::new(), details: None, reason }))
             }
             Control::Cancel { .. } | Control::Timeout { .. } if self.manner.cleans_up => Ok(()),

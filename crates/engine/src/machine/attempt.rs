@@ -10,7 +10,7 @@ use everloop_types::lease::LeaseToken;
 use everloop_types::limits;
 use everloop_types::random::Random;
 use everloop_types::state::State;
-use everloop_types::task::Task;
+use everloop_types::task::{PauseReason, Task};
 use everloop_worker::source::AttemptEnd;
 
 /// What a holder sends.
@@ -173,7 +173,9 @@ fn ending(view: View<'_>, actor: &str, end: AttemptEnd, successor: TaskId, rando
             Ok(std::iter::once(Draft::by(actor, Waiting { r#for: wait })).chain(woken).collect())
         }
         // It stopped because it was asked to, and was resumed before that was known: another attempt goes on.
-        AttemptEnd::Paused { reason } if task.state == State::Running && reason.reason == "requested" => {
+        AttemptEnd::Paused { reason }
+            if task.state == State::Running && reason.reason == PauseReason::REQUESTED =>
+        {
             Ok(vec![Draft::by(actor, LeaseLost { attempt: task.attempt, reason: LostReason::HandedBack })])
         }
         AttemptEnd::Paused { reason } => Ok(vec![Draft::by(
@@ -214,7 +216,6 @@ mod tests {
     use everloop_testkit::random::Seeded;
     use everloop_types::error::Class;
     use everloop_types::event::{Cancelling, InputTaken, Pausing, Progressed};
-    use everloop_types::task::PauseReason;
     use everloop_types::wait::Wait;
 
     /// What comes of the first batch of its holder, after so many events.

@@ -97,7 +97,7 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
             let to = only(task)?;
             end_attempt(task, meta.ts);
             task.waiting_for = Some(waiting.r#for.clone());
-            pause_or(task, to, meta.actor);
+            task.state = to;
         }
         EventBody::RetryScheduled(retry) => {
             let to = only(task)?;
@@ -105,7 +105,7 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
             task.tries += 1;
             task.error = Some(retry.error.clone());
             task.retry_at = Some(retry.at);
-            pause_or(task, to, meta.actor);
+            task.state = to;
         }
         EventBody::LeaseLost(lost) => {
             let to = only(task)?;
@@ -117,18 +117,29 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
                 }
                 LostReason::HandedBack => {}
             }
-            pause_or(task, to, meta.actor);
+            task.state = to;
         }
-        EventBody::Pausing(_) | EventBody::Cancelling(_) => task.state = only(task)?,
+        EventBody::Pausing(pausing) => {
+            task.state = only(task)?;
+            let reason = pausing.reason.clone().unwrap_or_else(|| PauseReason::REQUESTED.to_owned());
+            task.paused = Some(PauseReason { by: meta.actor.to_owned(), details: None, reason });
+        }
+        EventBody::Cancelling(_) => {
+            task.state = only(task)?;
+            task.paused = None;
+        }
         EventBody::Paused(paused) => {
             let to = only(task)?;
             end_attempt(task, meta.ts);
+            // Its worker says that it has stopped as it was told to: who told it, and why, stands there already.
+            if task.state != State::Pausing || paused.reason != PauseReason::REQUESTED {
+                task.paused = Some(PauseReason {
+                    by: meta.actor.to_owned(),
+                    details: paused.details.clone(),
+                    reason: paused.reason.clone(),
+                });
+            }
             task.state = to;
-            task.paused = Some(PauseReason {
-                by: meta.actor.to_owned(),
-                details: paused.details.clone(),
-                reason: paused.reason.clone(),
-            });
         }
         EventBody::Resumed(resumed) => {
             if !targets(Some(task.state), "task.resumed").any(|to| to == resumed.state) {
@@ -234,15 +245,6 @@ pub fn evolve(task: &mut Task, meta: Meta<'_>, body: &EventBody) -> Result<(), I
 fn end_attempt(task: &mut Task, ts: Timestamp) {
     if let Some(since) = task.attempt_at.take() {
         task.usage.running_us += u64::try_from(ts.since(since).as_micros()).unwrap_or(u64::MAX);
-    }
-}
-
-/// A task that was asked to pause pauses wherever it would have stood without a worker.
-fn pause_or(task: &mut Task, to: State, actor: &str) {
-    task.state = to;
-    if to == State::Paused {
-        task.paused =
-            Some(PauseReason { by: actor.to_owned(), details: None, reason: "requested".to_owned() });
     }
 }
 

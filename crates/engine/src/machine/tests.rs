@@ -572,11 +572,16 @@ fn a_record_adds_up_what_happened() {
     assert_eq!((lost.lost, lost.lost_total), (1, 1));
     let handed_back = running(vec![LeaseLost { attempt: 1, reason: LostReason::HandedBack }.into()]);
     assert_eq!((handed_back.lost, handed_back.lost_total), (0, 0));
-    let stood = running(vec![Pausing { reason: None }.into(), retry(9)]);
-    assert_eq!(
-        stood.paused.map(|paused| (paused.by, paused.reason)),
-        Some(("who".to_owned(), "requested".to_owned()))
-    );
+    let told = || Pausing { reason: Some("lunch".to_owned()) }.into();
+    let stopped = |then: EventBody| {
+        let paused = running(vec![told(), then]).paused.unwrap();
+        (paused.by, paused.reason)
+    };
+    assert_eq!(stopped(retry(9)), ("who".to_owned(), "lunch".to_owned()));
+    let ended_by = |reason: &str| EventBody::from(Paused { details: None, reason: reason.to_owned() });
+    assert_eq!(stopped(ended_by("requested")).1, "lunch");
+    assert_eq!(stopped(ended_by("nondeterminism")).1, "nondeterminism");
+    assert_eq!(running(vec![told(), Cancelling { reason: None }.into()]).paused, None);
     let completed = running(vec![retry(2), ready(), started(), ended()]);
     assert_eq!((completed.error, completed.open_steps.len()), (None, 0));
     assert_eq!(running(vec![]).since_digest, 2);
