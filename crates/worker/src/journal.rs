@@ -239,6 +239,11 @@ impl Journal {
         ahead.find(|key| key[..scope_of(key)] == *scope).map(String::as_str)
     }
 
+    /// How often a step was started, where that is recorded.
+    pub(crate) fn starts(&self, key: &str) -> u32 {
+        self.steps.get(key).map_or(0, |recorded| recorded.starts)
+    }
+
     /// Whether anything is recorded of a step.
     pub(crate) fn has_step(&self, key: &str) -> bool {
         self.steps.contains_key(key)

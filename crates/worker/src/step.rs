@@ -150,6 +150,7 @@ impl<'a> Step<'a> {
     }
 
     /// Runs the step, or gives what was recorded of it. The outcomes of all steps before it are durable before it begins.
+    /// An error with the code `outcome_unknown` is no outcome: the step is in doubt, as if its worker had been lost.
     ///
     /// The result is written as JSON and read back, so that a replay gives what the first run gave.
     ///
@@ -177,6 +178,7 @@ impl<'a> Step<'a> {
         let args = std::mem::replace(&mut self.args, Ok(Json::null()))?;
         let intent = everloop_journal::digest::intent(&args);
         let context = self.context;
+        let mut starts = context.journal().starts(&self.key);
         let found = context.journal().find(&self.key, &self.kind, &intent)?;
         let (mut tries, next_at) = match found {
             Found::Outcome(Outcome::Completed(result)) => {
@@ -210,6 +212,7 @@ impl<'a> Step<'a> {
             context.boundary()?;
             let started_at = context.wall_clock();
             if on_unknown.needs_start() {
+                starts += 1;
                 let started = StepStarted {
                     at: started_at,
                     code_version: self.code_version.clone(),
@@ -230,6 +233,14 @@ impl<'a> Step<'a> {
                     self.record(&intent, started_at, result.clone());
                     context.go_on(&self.key)?;
                     return Ok(result.parse()?);
+                }
+                Err(Stop::Failed(error)) if error.code == Code::OutcomeUnknown.as_str() => {
+                    context.log(Level::Warn, format!("step {} was cut off: {}", self.key, error.message));
+                    if let Some(result) = self.in_doubt(on_unknown, starts).await? {
+                        self.record(&intent, started_at, result.clone());
+                        return Ok(context.resolve(result).await?.parse()?);
+                    }
+                    error
                 }
                 Err(Stop::Failed(error)) => error,
                 Err(stop) => return Err(stop),

@@ -1,8 +1,10 @@
 //! Tries of a step, values that are taken once, and cleaning up.
 
-use crate::script::{attempt, code};
+use crate::script::{Ended, attempt, code};
 use everloop_types::error::{Class, TaskError};
-use everloop_types::event::{EventBody, StepFailed, Waiting};
+use everloop_types::event::{ApprovalDecision, EventBody, StepFailed, Waiting};
+use everloop_types::json::Json;
+use everloop_types::step::OnUnknown;
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use everloop_worker::context::{Context, canonical};
@@ -98,6 +100,39 @@ async fn a_try_that_takes_too_long_fails() {
     };
     let ended = attempt(Vec::new(), None, code(slow)).await;
     assert_eq!((ended.error().code.as_str(), ended.error().class), ("step_timeout", Class::Transient));
+}
+
+#[tokio::test]
+async fn a_step_that_says_that_nobody_knows_is_in_doubt() {
+    let cut = |on_unknown| {
+        code(move |context: Context| async move {
+            let work = async { Err::<u32, _>(TaskError::transient("outcome_unknown", "the line is dead")) };
+            canonical(&context.step("pay").on_unknown(on_unknown).run(work).await?)
+        })
+    };
+    let asked = |ended: &Ended| match &ended.end {
+        AttemptEnd::Waiting { wait: Wait::Decision { id } } => id.clone(),
+        other => panic!("{other:?}"),
+    };
+    let answered = |id: &str, decision: &str, result: Option<&str>| {
+        let result = result.map(|text| Json::from_canonical(text.to_owned()).unwrap());
+        let (id, decision) = (id.to_owned(), decision.to_owned());
+        EventBody::from(ApprovalDecision { id, decision, note: None, result })
+    };
+    let mut past = Vec::new();
+    for (id, decision, result) in [("pay#1", "rerun", None), ("pay#1/start-2", "happened", Some("7"))] {
+        let ended = attempt(past.clone(), None, cut(OnUnknown::Ask)).await;
+        assert_eq!(asked(&ended), id);
+        past.extend(ended.events);
+        past.push(answered(id, decision, result));
+    }
+    assert_eq!(attempt(past, None, cut(OnUnknown::Ask)).await.result(), "7");
+
+    let ended = attempt(Vec::new(), None, cut(OnUnknown::Fail)).await;
+    assert_eq!((ended.error().code.as_str(), ended.error().class), ("outcome_unknown", Class::Validation));
+    // One that may run again has only failed.
+    let ended = attempt(Vec::new(), None, cut(OnUnknown::Rerun)).await;
+    assert_eq!((failures(&ended.events), ended.error().class), (vec![(1, true)], Class::Transient));
 }
 
 #[tokio::test]
