@@ -25,6 +25,8 @@ mod idle;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mcp_calls;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod refused;

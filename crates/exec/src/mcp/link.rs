@@ -84,7 +84,7 @@ fn told(error: ServiceError) -> TaskError {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Json, TaskError> {
+pub(super) fn json(value: &impl Serialize) -> Result<Json, TaskError> {
     canonical(value)
         .map_err(|_| TaskError::new(Code::Internal, "what the MCP server gave has no canonical form"))
 }

@@ -23,6 +23,7 @@ use input::{Call, Input};
 use link::{Answered, Link, Looked};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The shortest time between two looks at a task of the other side; what it asks for is never gone below.
@@ -79,7 +80,16 @@ async fn attempt(context: Context) -> Result<Json, Stop> {
     let described: Described = describe.run(within(&context, &call, describe_tool(&call))).await?;
     let step = context.step("call").kind("mcp").on_unknown(described.on_unknown()).args(&context.input());
     let key = step.idempotency_key();
-    let answered: Answered = step.run(within(&context, &call, send(&call, &key))).await?;
+    let policy = context.assignment().spec.policy.on_unknown.unwrap_or(described.on_unknown());
+    let sent = AtomicBool::new(false);
+    let sending = within(&context, &call, send(&call, &key, &sent));
+    let sending = async {
+        let answered = sending.await.map_err(|error| unanswered(error, policy, &sent))?;
+        link::json(&answered)
+    };
+    let answered: Json = step.run(sending).await?;
+    // What a person says about a call that was cut off is its result.
+    let Ok(answered) = answered.parse::<Answered>() else { return Ok(answered) };
     let (handle, mut wait) = match answered {
         Answered::Done { result } => return ended(&result),
         Answered::Task { handle, poll_ms } => (handle, pause(poll_ms)),
@@ -150,8 +160,19 @@ async fn describe_tool(call: &Call) -> Result<Described, TaskError> {
     })
 }
 
-async fn send(call: &Call, key: &str) -> Result<Answered, TaskError> {
-    Link::open(call, Some(key)).await?.call(call).await
+async fn send(call: &Call, key: &str, sent: &AtomicBool) -> Result<Answered, TaskError> {
+    let link = Link::open(call, Some(key)).await?;
+    sent.store(true, Ordering::Relaxed);
+    link.call(call).await
+}
+
+/// A call that was sent and not answered has not failed, where it must not happen twice: nobody knows whether it did.
+fn unanswered(error: TaskError, policy: OnUnknown, sent: &AtomicBool) -> TaskError {
+    let is_lost = error.code == Code::HttpFailed.as_str() && sent.load(Ordering::Relaxed);
+    if !is_lost || policy == OnUnknown::Rerun {
+        return error;
+    }
+    TaskError { code: Code::OutcomeUnknown.as_str().to_owned(), ..error }
 }
 
 async fn look_at(call: &Call, handle: &str) -> Result<Looked, TaskError> {
