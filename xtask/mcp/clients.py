@@ -1,5 +1,6 @@
 """Real clients of MCP against the real program, killed in between: the Python SDK's in both of its modes, over HTTP and over
-standard input and output; then the TypeScript client of the Tasks extension.
+standard input and output; then the TypeScript client of the Tasks extension. And a server by the Python SDK, whose tools tasks of
+ours call.
 
     clients.py EVERLOOP PYTHON_SDK [NODE]
 """
@@ -105,6 +106,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         os.environ.update({"XDG_STATE_HOME": text, "XDG_DATA_HOME": text, "EVERLOOP_DATA_DIR": str(folder / ".everloop")})
+        tools = {"command": sys.executable, "args": [str(HERE / "tools.py")]}
+        (folder / "servers.json").write_text(json.dumps({"mcpServers": {"tools": tools}}))
+        os.environ["EVERLOOP_MCP_SERVERS"] = str(folder / "servers.json")
         server = Server(everloop, folder)
         (folder / "worker.py").write_text(WORKER)
         environment = os.environ | {"EVERLOOP_URL": server.url, "PYTHONPATH": sdk}
@@ -119,12 +123,28 @@ def main() -> None:
                 done = said(host("forms", where, "auto", where[:4]))
                 assert done["result"] == "yes: a flight to Rome", done
             print("a person was asked by the host: done")
+            called_over_stdio(everloop, server.url)
             if node:
                 handle = started_and_left(server, f"{server.url}/mcp")
                 subprocess.run([node[0], str(HERE / "tasks.mjs"), f"{server.url}/mcp", handle], check=True, timeout=90)
         finally:
             worker.kill()
             server.kill()
+
+
+def called_over_stdio(everloop: str, url: str) -> None:
+    """Tasks call tools of a server by the Python SDK: a program that is started for each exchange."""
+
+    def call(tool: str, arguments: dict[str, int]) -> dict[str, dict[str, object]]:
+        given = json.dumps({"server": "tools", "tool": tool, "arguments": arguments})
+        start = [everloop, "--url", url, "--json", "task", "start", "mcp", "--allow-mcp", "tools", "--wait", "50s"]
+        return json.loads(subprocess.run([*start, "--input", given], capture_output=True, text=True).stdout)
+
+    added = call("add", {"a": 2, "b": 3})
+    assert added["result"]["structured"] == {"result": 5}, added
+    refused = call("refuse", {})
+    assert refused["error"]["code"] == "mcp_tool_failed", refused
+    print("tools of a server by the Python SDK were called over standard input and output: done")
 
 
 def wait_for_kind(everloop: str, url: str) -> None:

@@ -14,6 +14,8 @@ use everloop_engine::engine::{Engine, Threads};
 use everloop_engine::housekeep::Retention;
 use everloop_engine::pipeline::op::Op;
 use everloop_engine::source::EngineSource;
+use everloop_exec::mcp::Mcp;
+pub(crate) use everloop_exec::mcp::Servers as McpServers;
 use everloop_exec::shell::{Shell, ShellOptions, reap_leftovers};
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
@@ -57,6 +59,8 @@ pub(crate) struct ServeOptions {
     pub(crate) extra: Registry,
     /// Workers elsewhere replay a task again after each of its steps.
     pub(crate) replay_always: bool,
+    /// Programs that tasks may have started as MCP servers.
+    pub(crate) mcp_servers: McpServers,
     /// Whether commands may be run without a sandbox in any mode.
     pub(crate) unsafe_no_sandbox: bool,
     /// Events between two digests of a stream.
@@ -134,7 +138,8 @@ async fn run(options: &ServeOptions, on_ready: impl FnOnce(&Ready)) -> anyhow::R
     let database = store.name;
     let (engine, threads) = start_engine(options, store, clock.clone(), key).await?;
     let commands = options.mode == Mode::Dev || options.unsafe_no_sandbox;
-    let executors = executors(&options.extra, &workspaces, commands)?;
+    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
+    let executors = plain(&options.extra, &options.mcp_servers, &shell).with(Arc::new(Shell::new(shell)));
     let (stop, stopped) = watch::channel(false);
     let worker = (options.slots > 0).then(|| {
         let worker = Worker {
@@ -354,29 +359,28 @@ async fn start_engine(
     Ok((engine, threads))
 }
 
-/// The executors that need nothing of the machine.
-fn plain(extra: &Registry) -> Registry {
+/// The executors that run no command of a caller's. What they start gets its folders as `shell` says.
+fn plain(extra: &Registry, servers: &McpServers, shell: &ShellOptions) -> Registry {
     extra
         .clone()
         .with(Arc::new(everloop_exec::mock::Mock))
         .with(Arc::new(everloop_exec::http::Http::new()))
-        .with(Arc::new(everloop_exec::mcp::Mcp))
-}
-
-/// The executors of a worker whose attempts get their folders under `workspaces`. Commands run where they are allowed to.
-fn executors(extra: &Registry, workspaces: &Path, commands: bool) -> anyhow::Result<Registry> {
-    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
-    Ok(plain(extra).with(Arc::new(Shell::new(shell))))
+        .with(Arc::new(Mcp::new(servers.clone(), shell.clone())))
 }
 
 /// A worker for a server elsewhere. Where commands are not allowed it does not offer to run any: another worker may.
-pub(crate) fn worker(client: Client, options: WorkerOptions, commands: bool) -> anyhow::Result<Worker> {
-    let registry = if commands {
-        let workspaces = std::env::temp_dir().join(format!("everloop-worker-{}", std::process::id()));
-        executors(&Registry::default(), &workspaces, commands)?
-    } else {
-        plain(&Registry::default())
-    };
+pub(crate) fn worker(
+    client: Client,
+    options: WorkerOptions,
+    servers: McpServers,
+    commands: bool,
+) -> anyhow::Result<Worker> {
+    let workspaces = std::env::temp_dir().join(format!("everloop-worker-{}", std::process::id()));
+    let shell = ShellOptions { allowed: commands, ..ShellOptions::new(workspaces)? };
+    let mut registry = plain(&Registry::default(), &servers, &shell);
+    if commands {
+        registry = registry.with(Arc::new(Shell::new(shell)));
+    }
     let source = Arc::new(everloop_client::work::HttpSource::new(client));
     Ok(Worker { source, registry, clock: Arc::new(SystemClock::start()), options })
 }

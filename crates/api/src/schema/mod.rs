@@ -166,10 +166,14 @@ pub enum OnUnknown {
 #[derive(JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 pub struct ExecProfile {
-    /// Hosts that the `http` kind may call.
+    /// Hosts that the kinds `http` and `mcp` may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub hosts: Vec<String>,
+    /// MCP servers of the operator's that the `mcp` kind may start, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub mcp: Vec<String>,
     /// Bytes of output that are kept of a command.
     pub output_bytes: Option<u64>,
 }

@@ -53,7 +53,7 @@ const TASK: &str = "task_01h2xcejqtf2nbrexx3vqjhp41";
 fn the_twins_have_the_members_of_their_originals() {
     let retry = json!({"initial_ms": 1, "max_ms": 2, "max_tries": 4});
     same::<RetryPolicy, retry::RetryPolicy>(retry.clone());
-    let profile = json!({"hosts": ["a"], "output_bytes": 1});
+    let profile = json!({"hosts": ["a"], "mcp": ["b"], "output_bytes": 1});
     same::<ExecProfile, profile::ExecProfile>(profile.clone());
     let concurrency = json!({"key": "k", "limit": 1});
     same::<Concurrency, task::Concurrency>(concurrency.clone());

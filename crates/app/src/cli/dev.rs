@@ -4,6 +4,7 @@ use super::args::{DevArgs, ServerArgs};
 use super::demo::executor::DemoFiles;
 use super::ground::Ground;
 use super::{logging, sample};
+use crate::config;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output;
 use crate::wire::{self, ServeOptions};
@@ -45,6 +46,7 @@ pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<
         slots: settings.parsed("workers")?,
         extra: Registry::default(),
         replay_always: false,
+        mcp_servers: config::mcp_servers(settings)?,
         unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
         digest_every: settings.parsed("digest_every")?,
         ui: settings.parsed("dashboard")?,

@@ -3,6 +3,7 @@
 use super::args::WorkerArgs;
 use super::ground::{Ground, block_on};
 use super::logging;
+use crate::config;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::wire;
 use everloop_worker::run::Options;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 
 pub(super) fn run(ground: &Ground, args: &WorkerArgs) -> Outcome {
     logging::start(&ground.settings)?;
+    let servers = config::mcp_servers(&ground.settings)?;
     let client = ground.client()?;
     let mut options = Options {
         name: args.name.clone().unwrap_or_else(machine),
@@ -20,7 +22,7 @@ pub(super) fn run(ground: &Ground, args: &WorkerArgs) -> Outcome {
     if !args.queue.is_empty() {
         options.queues.clone_from(&args.queue);
     }
-    let worker = wire::worker(client.clone(), options, args.unsafe_no_sandbox)
+    let worker = wire::worker(client.clone(), options, servers, args.unsafe_no_sandbox)
         .map_err(|error| Failure::refused("this worker can't be set up").cause(error))?;
     let kinds: Vec<String> = worker.registry.offers().into_iter().map(|offer| offer.kind).collect();
     block_on(async {

@@ -4,8 +4,10 @@
 //! `data_dir` of the file.
 
 mod file;
+mod servers;
 mod similar;
 
+pub(crate) use servers::mcp_servers;
 pub(crate) use similar::closest;
 
 use crate::failure::Failure;
@@ -67,6 +69,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "which log lines are written: info, debug, everloop_engine=debug",
     ),
     setting("log_format", Form::LogFormat, Some("text"), "how log lines are written: text or json"),
+    setting("mcp_servers", Form::Text, None, "a file with the MCP servers that tasks may have started here"),
     setting("retention_days", Form::Number, Some("30"), "days for which finished tasks are kept"),
     setting(
         "retention_event_days",

@@ -27,6 +27,8 @@ mod mcp;
 #[cfg(test)]
 mod mcp_calls;
 #[cfg(test)]
+mod mcp_stdio;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod refused;

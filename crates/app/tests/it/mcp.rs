@@ -109,6 +109,23 @@ fn a_host_without_a_server_gets_one_for_as_long_as_it_runs() {
 }
 
 #[test]
+fn a_call_that_is_sent_again_with_its_key_starts_one_task() {
+    let place = Place::new();
+    let server = place.server(&[]);
+    let mut host = Host::start(&place, &[]);
+    host.greet();
+    let mut start = |key: &str| {
+        let meta = json!({"everloop/idempotency-key": key});
+        let call = json!({"name": "start_task", "arguments": {"kind": "mock"}, "_meta": meta});
+        host.ask("tools/call", call)["result"]["structuredContent"]["task_id"].clone()
+    };
+    let (first, again, other) = (start("one"), start("one"), start("two"));
+    assert!(first.is_string() && first == again && first != other, "{first} {again} {other}");
+    host.end();
+    drop(server);
+}
+
+#[test]
 fn hosts_are_told_and_it_can_be_undone() {
     let place = Place::new();
     let home = place.here().parent().unwrap().join("home");

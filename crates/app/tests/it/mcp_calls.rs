@@ -184,5 +184,5 @@ fn a_call_that_the_other_side_cuts_off_is_in_doubt_too() {
     let away =
         ["--json", "task", "start", "mcp", "--allow-host", "127.0.0.1:9", "--input", &away, "--tries", "1"];
     let id = place.run(&away).json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(ended(&place, &id)["error"]["code"], "http_failed");
+    assert_eq!(ended(&place, &id)["error"]["code"], "mcp_unreachable");
 }

@@ -25,6 +25,7 @@ fn settings_are_shown_with_where_they_come_from() {
         listen|127.0.0.1:10|EVERLOOP_LISTEN
         log|info|default
         log_format|text|default
+        mcp_servers|-|not set
         retention_days|30|default
         retention_event_days|-|not set
         retention_log_days|14|default

@@ -11,6 +11,7 @@ fn files_settings_and_servers() {
     place.write("noise.jsonl", "noise\n");
     place.write("unknown.toml", "lisen = \"127.0.0.1:1\"\n");
     place.write("secret.toml", "api_key = \"evl_x\"\n");
+    place.write("servers.json", r#"{"mcpServers": {"mail": {"url": "http://mail"}}}"#);
     place.write("broken.toml", "workers = 1\nlisten\n");
     check(
         &place,
@@ -161,6 +162,24 @@ fn files_settings_and_servers() {
             error: --workers is not right
               cause: "many" was given; workers is tasks that a server runs itself at the same time; 0 for none
               hint: it has to be a whole number
+        "#]],
+            ),
+            (
+                &["dev", "--mcp-servers", "servers.json"],
+                expect![[r#"
+            exit 2
+            error: servers.json is no list of MCP servers
+              cause: unknown field `url`, expected one of `command`, `args`, `env` at line 1 column 30
+              hint: it looks like this: {"mcpServers": {"NAME": {"command": "PROGRAM", "args": [], "env": {}}}}
+        "#]],
+            ),
+            (
+                &["worker", "--mcp-servers", "none.json"],
+                expect![[r#"
+            exit 2
+            error: the MCP servers can't be read from none.json
+              cause: No such file or directory (os error 2)
+              hint: name another file with --mcp-servers, or leave it out
         "#]],
             ),
             (

@@ -1,22 +1,24 @@
 //! The other side: one connection for one exchange, since nothing may be lost with it.
 
+use super::Described;
 use super::input::Call;
 use everloop_types::error::{Class, Code, TaskError};
 use everloop_types::json::Json;
 use everloop_worker::context::canonical;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::RoleClient;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities, ClientConfig,
     GetTaskParams, Implementation, InputRequest, ProtocolVersion, TASKS_EXTENSION_ID, TaskPayload, Tool,
     UpdateTaskParams,
 };
-use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RunningService, ServiceError};
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::service::{ClientLifecycleMode, ClientServiceExt, Peer, RunningService, ServiceError};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use url::Url;
 
 /// What a call was answered with.
 #[derive(Debug, Deserialize, Serialize)]
@@ -64,12 +66,18 @@ pub(super) enum Looked {
     Cancelled,
 }
 
-/// A connection.
-pub(super) struct Link(RunningService<RoleClient, ClientConfig>);
+/// The member of `_meta` that makes the repetition of a call known where there are no headers.
+const KEY: &str = "everloop/idempotency-key";
 
-/// An error of the network: it may pass.
-fn unreachable(error: impl std::fmt::Display) -> TaskError {
-    TaskError::new(Code::HttpFailed, format!("the MCP server can't be talked to: {error}"))
+/// The error of an exchange that came to no end.
+pub(super) const UNREACHABLE: &str = "mcp_unreachable";
+
+/// The other side of a connection.
+pub(super) struct Link(Peer<RoleClient>);
+
+/// What the other side can't be reached is told by: it may pass.
+pub(super) fn unreachable(error: impl std::fmt::Display) -> TaskError {
+    TaskError::transient(UNREACHABLE, format!("the MCP server can't be talked to: {error}"))
 }
 
 /// An error of the protocol: the other side's word, which stays.
@@ -89,39 +97,66 @@ pub(super) fn json(value: &impl Serialize) -> Result<Json, TaskError> {
         .map_err(|_| TaskError::new(Code::Internal, "what the MCP server gave has no canonical form"))
 }
 
+/// A connection, for as long as it is kept.
+pub(super) type Service = RunningService<RoleClient, ClientConfig>;
+
+/// Connects over HTTP. The key makes a call that is repeated known to servers that look for it.
+pub(super) async fn over_http(
+    url: &Url,
+    headers: &HashMap<HeaderName, HeaderValue>,
+    key: Option<&str>,
+) -> Result<Service, TaskError> {
+    let mut headers = headers.clone();
+    if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
+        headers.insert(HeaderName::from_static("idempotency-key"), key);
+    }
+    let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+        .custom_headers(headers)
+        .reinit_on_expired_session(false);
+    let client = crate::http::build_client().map_err(unreachable)?;
+    over(StreamableHttpClientTransport::with_client(client, config)).await
+}
+
+/// Connects, and agrees upon a revision.
+pub(super) async fn over<T, E, A>(transport: T) -> Result<Service, TaskError>
+where
+    T: IntoTransport<RoleClient, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let capabilities = serde_json::json!({"elicitation": {}, "extensions": {TASKS_EXTENSION_ID: {}}});
+    let capabilities: ClientCapabilities = serde_json::from_value(capabilities).unwrap_or_default();
+    let me = Implementation::new("everloop", env!("CARGO_PKG_VERSION"));
+    let lifecycle = ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: Some(ProtocolVersion::V_2025_11_25),
+    };
+    let opening = ClientConfig::new(capabilities, me).serve_with_lifecycle(transport, lifecycle);
+    Box::pin(opening).await.map_err(unreachable)
+}
+
 impl Link {
-    /// Connects. The key makes a call that is repeated known to servers that look for it.
-    pub(super) async fn open(call: &Call, key: Option<&str>) -> Result<Self, TaskError> {
-        let mut headers = call.headers.clone();
-        if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
-            headers.insert(reqwest::header::HeaderName::from_static("idempotency-key"), key);
-        }
-        let config = StreamableHttpClientTransportConfig::with_uri(call.url.as_str())
-            .custom_headers(headers)
-            .reinit_on_expired_session(false);
-        let client = crate::http::build_client().map_err(unreachable)?;
-        let transport = StreamableHttpClientTransport::with_client(client, config);
-        let capabilities = serde_json::json!({"elicitation": {}, "extensions": {TASKS_EXTENSION_ID: {}}});
-        let capabilities: ClientCapabilities = serde_json::from_value(capabilities).unwrap_or_default();
-        let me = Implementation::new("everloop", env!("CARGO_PKG_VERSION"));
-        let lifecycle = ClientLifecycleMode::Auto {
-            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-            legacy_version: Some(ProtocolVersion::V_2025_11_25),
-        };
-        let config = ClientConfig::new(capabilities, me);
-        let opening = Box::pin(config.serve_with_lifecycle(transport, lifecycle));
-        opening.await.map(Self).map_err(unreachable)
+    pub(super) fn of(service: &Service) -> Self {
+        Self(service.peer().clone())
     }
 
     /// What the server calls itself.
-    pub(super) fn server(&self) -> String {
+    fn server(&self) -> String {
         let info = self.0.peer_info();
         let name = info.and_then(|info| info.server_info.as_ref().map(|server| server.name.clone()));
         name.unwrap_or_else(|| "the MCP server".to_owned())
     }
 
     /// What the server says of a tool.
-    pub(super) async fn tool(&self, name: &str) -> Result<Tool, TaskError> {
+    pub(super) async fn describe(self, name: &str) -> Result<Described, TaskError> {
+        let hints = self.tool(name).await?.annotations.unwrap_or_default();
+        Ok(Described {
+            server: self.server(),
+            reads: hints.read_only_hint.unwrap_or(false),
+            idempotent: hints.is_idempotent(),
+        })
+    }
+
+    async fn tool(&self, name: &str) -> Result<Tool, TaskError> {
         let tools = self.0.list_all_tools().await.map_err(told)?;
         let names: Vec<String> = tools.iter().map(|tool| tool.name.to_string()).collect();
         tools.into_iter().find(|tool| tool.name == name).ok_or_else(|| {
@@ -131,9 +166,10 @@ impl Link {
         })
     }
 
-    /// Calls a tool.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answered, TaskError> {
-        let params = CallToolRequestParams::new(call.tool.clone()).with_arguments(call.arguments.clone());
+    /// Calls a tool. Where there are no headers, the key goes with what is said about the call.
+    pub(super) async fn call(self, call: &Call, key: &str) -> Result<Answered, TaskError> {
+        let mut params = CallToolRequestParams::new(call.tool.clone()).with_arguments(call.arguments.clone());
+        params.meta.get_or_insert_default().0.0.insert(KEY.to_owned(), key.into());
         match self.0.call_tool_once(params).await.map_err(told)? {
             CallToolResponse::Complete(result) => Ok(Answered::Done { result: json(&result)? }),
             CallToolResponse::Task(made) => {
@@ -152,7 +188,7 @@ impl Link {
     }
 
     /// Looks at a task.
-    pub(super) async fn look(&self, handle: &str) -> Result<Looked, TaskError> {
+    pub(super) async fn look(self, handle: &str) -> Result<Looked, TaskError> {
         let found = self.0.get_task(GetTaskParams::new(handle)).await.map_err(told)?.task;
         Ok(match found.payload {
             TaskPayload::InputRequired { input_requests } => {
@@ -175,7 +211,7 @@ impl Link {
 
     /// Answers what a task asks.
     pub(super) async fn answer(
-        &self,
+        self,
         handle: &str,
         answers: &BTreeMap<String, Json>,
     ) -> Result<(), TaskError> {
@@ -188,7 +224,7 @@ impl Link {
     }
 
     /// Asks a task to end.
-    pub(super) async fn cancel(&self, handle: &str) -> Result<(), TaskError> {
+    pub(super) async fn cancel(self, handle: &str) -> Result<(), TaskError> {
         self.0.cancel_task(CancelTaskParams::new(handle)).await.map_err(told)
     }
 }

@@ -1,14 +1,21 @@
-//! The kind `mcp`: one call of a tool of an MCP server elsewhere, over streamable HTTP, as journaled steps.
+//! The kind `mcp`: one call of a tool of another MCP server, over streamable HTTP or standard input and output, as journaled
+//! steps.
 //!
-//! Input: `{url, tool, arguments?, headers?, timeout_ms?}`. Three steps are recorded: what the server says of the tool
+//! Input: `{url, headers? | server, tool, arguments?, timeout_ms?}`. Three steps are recorded: what the server says of the tool
 //! (`describe`), the call itself (`call`), and, where the server answers with a task of its own, each look at it (`look`).
 //! Between two looks the task waits and holds no worker. What a call that was cut off comes to is decided by what the server
 //! says of its tool: one that only reads, or that can be repeated, is repeated; anything else is put to a person.
 
 mod input;
 mod link;
+mod other;
+mod process;
+mod servers;
+
+pub use servers::Servers;
 
 use crate::http::input::refused;
+use crate::shell::ShellOptions;
 use crate::{refusal, with_details};
 use everloop_types::error::{Class, Code, Refusal, TaskError};
 use everloop_types::event::Level;
@@ -19,8 +26,9 @@ use everloop_types::worker::KindOffer;
 use everloop_worker::context::{Context, canonical};
 use everloop_worker::executor::{Executor, Stop};
 use futures_util::future::BoxFuture;
-use input::{Call, Input};
+use input::{Call, Input, Place};
 use link::{Answered, Link, Looked};
+use other::Other;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,12 +38,17 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(60);
+/// How long the other side is told for that nobody waits for its task any more.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Looks at one task of the other side.
 const LOOKS: u32 = 2_000;
 
 /// Calls tools of other MCP servers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mcp;
+#[derive(Clone, Debug)]
+pub struct Mcp {
+    servers: Servers,
+    options: ShellOptions,
+}
 
 /// What the server says of the tool, as far as it is acted upon.
 #[derive(Debug, Deserialize, Serialize)]
@@ -54,77 +67,97 @@ impl Described {
     }
 }
 
+impl Mcp {
+    /// One that may start these servers, in folders and under guards as commands have them.
+    pub fn new(servers: Servers, options: ShellOptions) -> Self {
+        Self { servers, options }
+    }
+}
+
 impl Executor for Mcp {
     fn offer(&self) -> KindOffer {
         crate::offer::<Input>("mcp")
     }
 
     fn about(&self) -> &str {
-        "calls a tool of an MCP server on a host that policy.profile.hosts names, and follows its task to the end"
+        "calls a tool of an MCP server that policy.profile names (hosts or mcp), and follows its task to the end"
     }
 
     fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         let call = Call::read(spec).map_err(refusal)?;
-        call.may_call().map_err(|error| Refusal::field("policy.profile.hosts", error.message))
+        call.may_call().map_err(|(field, words)| Refusal::field(field, words))?;
+        match &call.place {
+            Place::Http { .. } => Ok(()),
+            Place::Stdio { server, .. } => {
+                self.servers.get(server).map(drop).map_err(|words| Refusal::field("input.server", words))
+            }
+        }
     }
 
     fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {
-        Box::pin(attempt(context))
+        Box::pin(self.attempt(context))
     }
 }
 
-async fn attempt(context: Context) -> Result<Json, Stop> {
-    let call = Call::read(&context.assignment().spec).map_err(refused)?;
-    call.may_call()?;
-    let describe = context.step("describe").kind("mcp").args(&(&call.url.as_str(), &call.tool));
-    let described: Described = describe.run(within(&context, &call, describe_tool(&call))).await?;
-    let step = context.step("call").kind("mcp").on_unknown(described.on_unknown()).args(&context.input());
-    let key = step.idempotency_key();
-    let policy = context.assignment().spec.policy.on_unknown.unwrap_or(described.on_unknown());
-    let sent = AtomicBool::new(false);
-    let sending = within(&context, &call, send(&call, &key, &sent));
-    let sending = async {
-        let answered = sending.await.map_err(|error| unanswered(error, policy, &sent))?;
-        link::json(&answered)
-    };
-    let answered: Json = step.run(sending).await?;
-    // What a person says about a call that was cut off is its result.
-    let Ok(answered) = answered.parse::<Answered>() else { return Ok(answered) };
-    let (handle, mut wait) = match answered {
-        Answered::Done { result } => return ended(&result),
-        Answered::Task { handle, poll_ms } => (handle, pause(poll_ms)),
-    };
-    context.log(Level::Info, format!("{} goes on as task {handle} of {}", call.tool, described.server));
+impl Mcp {
+    async fn attempt(&self, context: Context) -> Result<Json, Stop> {
+        let call = Call::read(&context.assignment().spec).map_err(refused)?;
+        call.may_call().map_err(|(_, words)| TaskError::new(Code::NotGranted, words))?;
+        let other = Other::new(&context, &call, &self.servers, &self.options);
+        let describe = context.step("describe").kind("mcp").args(&(call.place.name(), &call.tool));
+        let described: Described = describe.run(other.ask(None, |link| link.describe(&call.tool))).await?;
+        let step = context.step("call").kind("mcp").on_unknown(described.on_unknown()).args(&context.input());
+        let key = step.idempotency_key();
+        let policy = context.assignment().spec.policy.on_unknown.unwrap_or(described.on_unknown());
+        let answered: Json = step.run(send(&other, &call, &key, policy)).await?;
+        // What a person says about a call that was cut off is its result.
+        let Ok(answered) = answered.parse::<Answered>() else { return Ok(answered) };
+        let (handle, wait) = match answered {
+            Answered::Done { result } => return ended(&result),
+            Answered::Task { handle, poll_ms } => (handle, pause(poll_ms)),
+        };
+        context.log(Level::Info, format!("{} goes on as task {handle} of {}", call.tool, described.server));
+        follow(&context, &other, &handle, wait).await
+    }
+}
+
+/// Follows a task of the other side to its end.
+async fn follow(
+    context: &Context,
+    other: &Other<'_>,
+    handle: &str,
+    mut wait: Duration,
+) -> Result<Json, Stop> {
     for _ in 0..LOOKS {
         if let Err(stop) = context.sleep("pause", wait).await {
             if matches!(stop, Stop::Cancelled) {
-                give_up(&call, &handle).await;
+                give_up(other, handle).await;
             }
             return Err(stop);
         }
         let look = context.step("look").kind("mcp").args(&handle);
-        let looked: Looked = look.run(within(&context, &call, look_at(&call, &handle))).await?;
+        let looked: Looked = look.run(other.ask(None, |link| link.look(handle))).await?;
         match looked {
             Looked::Done { result } => return ended(&result),
-            Looked::Failed { message } => return Err(failed("mcp_task_failed", message, &handle).into()),
+            Looked::Failed { message } => return Err(failed("mcp_task_failed", message, handle).into()),
             Looked::Cancelled => {
                 let message = "the task was cancelled on the other side".to_owned();
-                return Err(failed("mcp_task_cancelled", message, &handle).into());
+                return Err(failed("mcp_task_cancelled", message, handle).into());
             }
-            Looked::Asks { questions } => answer(&context, &call, &handle, &questions).await?,
+            Looked::Asks { questions } => answer(context, other, handle, &questions).await?,
             Looked::Working { poll_ms } => {
                 // Longer and longer: whoever works for hours is not asked every second.
                 wait = pause(poll_ms).max((wait * 2).min(LONGEST));
             }
         }
     }
-    Err(failed("mcp_task_failed", format!("it has not ended after {LOOKS} looks"), &handle).into())
+    Err(failed("mcp_task_failed", format!("it has not ended after {LOOKS} looks"), handle).into())
 }
 
 /// Asks the person of this task what the other side asks, and passes the answers on.
 async fn answer(
     context: &Context,
-    call: &Call,
+    other: &Other<'_>,
     handle: &str,
     questions: &BTreeMap<String, String>,
 ) -> Result<(), Stop> {
@@ -138,74 +171,37 @@ async fn answer(
         answers.insert(key.clone(), content);
     }
     let step = context.step("answer").kind("mcp").args(&answers);
-    let sent = async {
-        let link = Link::open(call, None).await?;
-        link.answer(handle, &answers).await
-    };
-    step.run::<(), _>(within(context, call, sent)).await
+    step.run(other.ask(None, |link| link.answer(handle, &answers))).await
 }
 
 fn pause(poll_ms: Option<u64>) -> Duration {
     poll_ms.map_or(SHORTEST, Duration::from_millis).clamp(SHORTEST, LONGEST)
 }
 
-async fn describe_tool(call: &Call) -> Result<Described, TaskError> {
-    let link = Link::open(call, None).await?;
-    let tool = link.tool(&call.tool).await?;
-    let hints = tool.annotations.unwrap_or_default();
-    Ok(Described {
-        server: link.server(),
-        reads: hints.read_only_hint.unwrap_or(false),
-        idempotent: hints.is_idempotent(),
-    })
-}
-
-async fn send(call: &Call, key: &str, sent: &AtomicBool) -> Result<Answered, TaskError> {
-    let link = Link::open(call, Some(key)).await?;
-    sent.store(true, Ordering::Relaxed);
-    link.call(call).await
-}
-
-/// A call that was sent and not answered has not failed, where it must not happen twice: nobody knows whether it did.
-fn unanswered(error: TaskError, policy: OnUnknown, sent: &AtomicBool) -> TaskError {
-    let is_lost = error.code == Code::HttpFailed.as_str() && sent.load(Ordering::Relaxed);
-    if !is_lost || policy == OnUnknown::Rerun {
-        return error;
-    }
-    TaskError { code: Code::OutcomeUnknown.as_str().to_owned(), ..error }
-}
-
-async fn look_at(call: &Call, handle: &str) -> Result<Looked, TaskError> {
-    Link::open(call, None).await?.look(handle).await
+/// Calls the tool. A call that was sent and not answered has not failed, where it must not happen twice: nobody knows whether
+/// it did.
+async fn send(other: &Other<'_>, call: &Call, key: &str, policy: OnUnknown) -> Result<Json, TaskError> {
+    let sent = AtomicBool::new(false);
+    let talk = |link: Link| {
+        sent.store(true, Ordering::Relaxed);
+        link.call(call, key)
+    };
+    let answered = other.ask(Some(key), talk).await.map_err(|error| {
+        let is_lost = error.code == link::UNREACHABLE && sent.load(Ordering::Relaxed);
+        if !is_lost || policy == OnUnknown::Rerun {
+            return error;
+        }
+        TaskError { code: Code::OutcomeUnknown.as_str().to_owned(), ..error }
+    })?;
+    link::json(&answered)
 }
 
 /// Tells the other side that nobody waits for its task any more. Nothing depends on it.
-async fn give_up(call: &Call, handle: &str) {
-    let told = Box::pin(async { Link::open(call, None).await?.cancel(handle).await });
-    match tokio::time::timeout(Duration::from_secs(5), told).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a task elsewhere was not cancelled"),
-        Err(_) => tracing::debug!("a task elsewhere was not cancelled in time"),
+async fn give_up(other: &Other<'_>, handle: &str) {
+    match Box::pin(other.exchange(FAREWELL, None, |link| link.cancel(handle))).await {
+        Ok(()) => {}
+        Err(error) => tracing::debug!(%error, "a task elsewhere was not cancelled"),
     }
-}
-
-/// Bounds an exchange, and ends it when the task shall end. What the protocol needs is large, and so lies elsewhere.
-fn within<'a, T: Send + 'a>(
-    context: &'a Context,
-    call: &'a Call,
-    exchange: impl Future<Output = Result<T, TaskError>> + Send + 'a,
-) -> BoxFuture<'a, Result<T, TaskError>> {
-    let exchange: BoxFuture<'a, _> = Box::pin(exchange);
-    Box::pin(async move {
-        tokio::select! {
-            biased;
-            _ = context.stopped() => Err(TaskError::new(Code::Cancelled, "the call was given up")),
-            done = tokio::time::timeout(call.timeout, exchange) => done.unwrap_or_else(|_| {
-                let words = format!("no answer within {} ms (input.timeout_ms)", call.timeout.as_millis());
-                Err(TaskError::new(Code::HttpFailed, words))
-            }),
-        }
-    })
 }
 
 fn failed(code: &str, message: String, handle: &str) -> TaskError {

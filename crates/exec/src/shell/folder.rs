@@ -26,14 +26,14 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The folder of an attempt. Removed when it is dropped, unless a guard has it: then that one removes it, when nobody is left
 /// in it.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     guard_has_it: bool,
 }
 
 impl Folder {
     /// Makes one.
-    pub(super) fn make(root: &Path, name: &str) -> io::Result<Self> {
+    pub(crate) fn make(root: &Path, name: &str) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         DirBuilder::new().recursive(true).mode(0o700).create(root)?;
@@ -51,19 +51,19 @@ impl Folder {
     }
 
     /// Where it lies.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes the working directory in it.
-    pub(super) fn make_work(&self) -> io::Result<PathBuf> {
+    pub(crate) fn make_work(&self) -> io::Result<PathBuf> {
         let work = self.path.join(WORK);
         DirBuilder::new().mode(0o700).create(&work)?;
         Ok(work)
     }
 
     /// Says who removes it.
-    pub(super) fn guard_has_it(&mut self, has_it: bool) {
+    pub(crate) fn guard_has_it(&mut self, has_it: bool) {
         self.guard_has_it = has_it;
     }
 }

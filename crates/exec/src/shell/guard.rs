@@ -14,7 +14,7 @@
 
 use super::folder;
 use super::process::{Process, descendants, signal_family, signal_group};
-use super::wire::{GRACE_OF_ORPHANS, Order, Report, Request, line};
+use super::wire::{GRACE_OF_ORPHANS, Order, Report, Request, Stdin, line};
 use rustix::io::FdFlags;
 use rustix::process::{Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -75,7 +75,7 @@ fn hold(request: &Request, orders: BufReader<UnixStream>, reports: &mut UnixStre
     // From here on nothing may fail before the command has ended: it would be let go.
     let _ = folder::record(&request.folder, own, Some(command));
     let _ = line(&Report::Started).and_then(|line| reports.write_all(&line));
-    feed(&mut child, request.stdin.clone());
+    feed(&mut child, &request.stdin);
     let listener =
         Listener { orders, family: family.clone(), grace: Duration::from_millis(request.grace_ms) };
     std::thread::spawn(move || listener.listen());
@@ -109,7 +109,13 @@ fn start(request: &Request) -> Result<Child, String> {
     let Some((program, arguments)) = request.argv.split_first() else {
         return Err("there is no command".to_owned());
     };
-    let stdin = if request.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+    let stdin = match request.stdin {
+        Stdin::Nothing => Stdio::null(),
+        Stdin::Text(_) => Stdio::piped(),
+        Stdin::Stdout => {
+            std::io::stdout().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?.into()
+        }
+    };
     let child = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -142,8 +148,9 @@ fn start(request: &Request) -> Result<Child, String> {
     Ok(child)
 }
 
-fn feed(child: &mut Child, text: Option<String>) {
-    if let (Some(mut stdin), Some(text)) = (child.stdin.take(), text) {
+fn feed(child: &mut Child, text: &Stdin) {
+    if let (Some(mut stdin), Stdin::Text(text)) = (child.stdin.take(), text) {
+        let text = text.clone();
         // A command may end without having read everything.
         std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     }

@@ -121,16 +121,16 @@ impl Command {
         }
         Ok(Self { argv, cwd: input.cwd, env: input.env, stdin: input.stdin })
     }
+}
 
-    /// The whole environment of the command: what was given, and what every command needs.
-    pub(super) fn environment(&self, work: Option<&Path>) -> BTreeMap<String, String> {
-        let mut env = self.env.clone();
-        let home = work.and_then(Path::to_str).unwrap_or(NO_HOME);
-        for (name, value) in ENVIRONMENT.into_iter().chain([("HOME", home)]) {
-            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        }
-        env
+/// The whole environment of a command: what was given, and what every command needs.
+pub(crate) fn environment(given: &BTreeMap<String, String>, work: Option<&Path>) -> BTreeMap<String, String> {
+    let mut env = given.clone();
+    let home = work.and_then(Path::to_str).unwrap_or(NO_HOME);
+    for (name, value) in ENVIRONMENT.into_iter().chain([("HOME", home)]) {
+        env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
+    env
 }
 
 #[cfg(test)]
@@ -175,10 +175,10 @@ mod tests {
     #[test]
     fn what_is_given_goes_before_what_is_set() {
         let command = read(r#"{"argv":["a"],"env":{"PATH":"/a","X":"y"}}"#).unwrap();
-        let env = command.environment(Some(Path::new("/work")));
+        let env = environment(&command.env, Some(Path::new("/work")));
         let names: Vec<_> = env.keys().map(String::as_str).collect();
         assert_eq!(names, ["HOME", "LANG", "PATH", "TERM", "X"]);
         assert_eq!((env["PATH"].as_str(), env["HOME"].as_str()), ("/a", "/work"));
-        assert_eq!(command.environment(None)["HOME"], NO_HOME);
+        assert_eq!(environment(&command.env, None)["HOME"], NO_HOME);
     }
 }

@@ -14,6 +14,12 @@ mod wire;
 pub use folder::{Reaped, reap_leftovers};
 pub use wire::GUARD_ARG;
 
+pub(crate) use folder::Folder;
+pub(crate) use input::environment;
+pub(crate) use process::signal_name;
+pub(crate) use run::start_guard;
+pub(crate) use wire::{Order, Report, Request, Stdin, line};
+
 use crate::http::input::refused;
 use crate::refusal;
 use everloop_types::error::{Code, Refusal, TaskError};

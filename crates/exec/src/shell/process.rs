@@ -104,7 +104,7 @@ pub(super) fn boot_id() -> Option<String> {
 }
 
 /// What a signal is called.
-pub(super) fn signal_name(number: i32) -> String {
+pub(crate) fn signal_name(number: i32) -> String {
     let names = [
         (Signal::HUP, "SIGHUP"),
         (Signal::INT, "SIGINT"),

@@ -1,8 +1,8 @@
 //! The worker's side of a command: start its guard, carry its output, tell it to stop.
 
 use super::folder::Folder;
-use super::input::Command;
-use super::wire::{GUARD_ARG, Order, Report, Request, line};
+use super::input::{Command, environment};
+use super::wire::{GUARD_ARG, Order, Report, Request, Stdin, line};
 use super::{ShellOptions, process};
 use crate::output::Output;
 use everloop_types::error::{Code, TaskError};
@@ -70,17 +70,17 @@ pub(super) async fn run(
         Some(_) => None,
         None => Some(folder.make_work().map_err(not_made)?),
     };
-    let env = command.environment(work.as_deref());
+    let env = environment(&command.env, work.as_deref());
     let request = Request {
         folder: folder.path().to_owned(),
         argv: command.argv.clone(),
         cwd: command.cwd.clone().or(work).unwrap_or_default(),
         env,
-        stdin: command.stdin.clone(),
+        stdin: command.stdin.clone().map_or(Stdin::Nothing, Stdin::Text),
         grace_ms: millis(assignment.spec.policy.grace()),
     };
-    let (mut guard, socket) =
-        start_guard(options).map_err(|error| internal("the guard of the command can't be started", error))?;
+    let (mut guard, socket) = start_guard(options, Stdio::piped())
+        .map_err(|error| internal("the guard of the command can't be started", error))?;
     folder.guard_has_it(true);
     let (Some(stdout), Some(stderr)) = (guard.stdout.take(), guard.stderr.take()) else {
         return Err(TaskError::new(Code::Internal, "the guard has no pipes"));
@@ -133,12 +133,13 @@ fn conclude(ending: &Ending, output: &Output<'_>) -> Result<Json, TaskError> {
     }
 }
 
-/// Starts a guard, with a socket as its standard input. When the socket is dropped, the guard ends everything it holds.
+/// Starts a guard, with a socket as its standard input, and as its standard output what is to be the command's. When the socket
+/// is dropped, the guard ends everything it holds.
 #[expect(
     clippy::disallowed_methods,
     reason = "commands are this executor's work, and the guard is how they are started"
 )]
-fn start_guard(options: &ShellOptions) -> io::Result<(Child, UnixStream)> {
+pub(crate) fn start_guard(options: &ShellOptions, stdout: Stdio) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let guard = tokio::process::Command::new(&options.guard)
@@ -146,7 +147,7 @@ fn start_guard(options: &ShellOptions) -> io::Result<(Child, UnixStream)> {
         .arg(GUARD_ARG)
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()?;
     Ok((guard, UnixStream::from_std(ours)?))

@@ -13,25 +13,37 @@ pub(super) const GRACE_OF_ORPHANS: Duration = Duration::from_secs(5);
 
 /// The first line: what to run.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// The attempt's own folder, which the guard removes at the end.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The program and its arguments.
-    pub(super) argv: Vec<String>,
+    pub(crate) argv: Vec<String>,
     /// Where it runs.
-    pub(super) cwd: PathBuf,
+    pub(crate) cwd: PathBuf,
     /// Its whole environment.
-    pub(super) env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// What it reads.
-    pub(super) stdin: Option<String>,
+    pub(crate) stdin: Stdin,
     /// How long it may clean up when the worker is gone, in milliseconds.
-    pub(super) grace_ms: u64,
+    pub(crate) grace_ms: u64,
+}
+
+/// What the command reads.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stdin {
+    /// Nothing.
+    Nothing,
+    /// This text.
+    Text(String),
+    /// What comes by its standard output, which is a socket.
+    Stdout,
 }
 
 /// What the worker says after that. When the socket closes, it is gone.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// End everything within so many milliseconds.
     Stop {
         /// How many.
@@ -42,7 +54,7 @@ pub(super) enum Order {
 /// What the guard says.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// The command runs.
     Started,
     /// It can't be run.
@@ -63,7 +75,7 @@ pub(super) enum Report {
 }
 
 /// One line.
-pub(super) fn line(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
+pub(crate) fn line(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     Ok(line)

@@ -46,7 +46,7 @@ fn policy() -> Policy {
         lease_ms: Some(1),
         on_unknown: Some(OnUnknown::Ask),
         priority: i32::MIN,
-        profile: ExecProfile { hosts: vec![s(), s()], output_bytes: Some(u64::MAX) },
+        profile: ExecProfile { hosts: vec![s(), s()], mcp: vec![s()], output_bytes: Some(u64::MAX) },
         retry: RetryPolicy { max_tries: u32::MAX, initial_ms: u64::MAX, max_ms: 0 },
         timeout_ms: Some(u64::MAX),
     }

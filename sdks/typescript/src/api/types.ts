@@ -363,8 +363,10 @@ export type EventsRequest = {
 
 /** The permissions of one task. Nothing is granted that isn't named. */
 export type ExecProfile = {
-  /** Hosts that the `http` kind may call. */
+  /** Hosts that the kinds `http` and `mcp` may call. */
   hosts?: string[];
+  /** MCP servers of the operator's that the `mcp` kind may start, by their names. */
+  mcp?: string[];
   /** Bytes of output that are kept of a command. */
   output_bytes?: number | null;
 };

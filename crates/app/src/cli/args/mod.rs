@@ -160,6 +160,9 @@ pub(crate) struct ServerArgs {
     /// Events between two digests of a stream [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) digest_every: Option<String>,
+    /// A file with the MCP servers that tasks may have started here, as hosts have it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mcp_servers: Option<String>,
     /// Serve no dashboard
     #[arg(long)]
     pub(crate) no_ui: bool,
@@ -209,6 +212,9 @@ pub(crate) struct WorkerArgs {
     /// What it can do beyond its kinds, for tasks that require it
     #[arg(long, value_name = "NAME")]
     pub(crate) capability: Vec<String>,
+    /// A file with the MCP servers that tasks may have started here, as hosts have it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mcp_servers: Option<String>,
     /// Run commands although nothing confines them
     #[arg(long)]
     pub(crate) unsafe_no_sandbox: bool,
@@ -340,6 +346,7 @@ impl ServerArgs {
         say("retention_log_days", &self.retention_log_days);
         say("digest_every", &self.digest_every);
         say("base_path", &self.base_path);
+        say("mcp_servers", &self.mcp_servers);
         say("dashboard", &self.no_ui.then(|| "false".to_owned()));
         flags
     }
@@ -357,7 +364,10 @@ impl Command {
                 flags.extend(sandbox(serve.unsafe_no_sandbox));
                 flags
             }
-            Self::Worker(worker) => sandbox(worker.unsafe_no_sandbox).into_iter().collect(),
+            Self::Worker(worker) => {
+                let servers = worker.mcp_servers.clone().map(|file| ("mcp_servers", file));
+                sandbox(worker.unsafe_no_sandbox).into_iter().chain(servers).collect()
+            }
             Self::Migrate(migrate) => migrate.database.flags(),
             Self::Backup(backup) => backup.database.flags(),
             Self::Restore(restore) => restore.database.flags(),

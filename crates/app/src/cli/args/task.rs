@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Subcommand)]
 pub(crate) enum TaskCommand {
     /// Submit a task; prints its id, or with --wait its result
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// List tasks, the newest first
     List(ListArgs),
     /// Show a task as it stands
@@ -101,6 +101,9 @@ pub(crate) struct StartArgs {
     /// A host that it may call
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
+    /// An MCP server of the operator's that it may have started
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_mcp: Vec<String>,
     /// What to do about a step that a crash cut off
     #[arg(long, value_name = "WHAT", value_parser = ["rerun", "verify", "ask", "fail"])]
     pub(crate) on_unknown: Option<String>,

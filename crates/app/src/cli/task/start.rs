@@ -57,6 +57,7 @@ pub(super) fn request(args: &StartArgs) -> Result<TaskRequest, Failure> {
     policy.timeout_ms = args.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     policy.priority = args.priority.unwrap_or_default();
     policy.profile.hosts = args.allow_host.clone();
+    policy.profile.mcp = args.allow_mcp.clone();
     if let Some(tries) = args.tries {
         policy.retry.max_tries = tries;
     }
