@@ -1,10 +1,12 @@
 //! Calls of other servers' tools that are cut off: by the end of this server, and by the end of the other one.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long a cancel takes")]
 
 use crate::harness::{Place, eventually};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A call of a tool, as another server sees it.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ struct Other {
     host: String,
     called: Arc<Mutex<Vec<Called>>>,
 }
+
+/// The only task of such a server. Whoever looks at it waits for ever.
+const FAR: &str = "far-1";
 
 impl Other {
     fn start() -> Self {
@@ -82,8 +87,17 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Called>>) -> Option<()> {
                 tool("look", "readOnlyHint"),
                 tool("put", "idempotentHint"),
                 tool("wipe", "destructiveHint"),
+                tool("last", "readOnlyHint"),
             ];
             json!({"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": tools})
+        }
+        "tools/call" if message["params"]["name"] == "last" => json!({
+            "resultType": "task", "taskId": FAR, "status": "working", "ttlMs": null,
+            "createdAt": "2026-01-01T00:00:00Z", "lastUpdatedAt": "2026-01-01T00:00:00Z",
+        }),
+        "tasks/get" | "tasks/cancel" => {
+            kept.lock().unwrap().push(Called { key: String::new(), params: message.clone() });
+            return stream.read(&mut [0]).map(drop).ok();
         }
         "tools/call" => {
             let mut called = kept.lock().unwrap();
@@ -185,4 +199,57 @@ fn a_call_that_the_other_side_cuts_off_is_in_doubt_too() {
         ["--json", "task", "start", "mcp", "--allow-host", "127.0.0.1:9", "--input", &away, "--tries", "1"];
     let id = place.run(&away).json()["id"].as_str().unwrap().to_owned();
     assert_eq!(ended(&place, &id)["error"]["code"], "mcp_unreachable");
+}
+
+#[test]
+fn a_task_there_is_cancelled_with_the_one_here_that_looks_at_it() {
+    let (other, place) = (Other::start(), Place::new());
+    let _here = place.server(&[]);
+    let id = other.call(&place, "last", &json!({}), &[]);
+    let asked = |method: &str| {
+        let found = other.called().into_iter().find(|called| called.params["method"] == method);
+        found.map(|called| called.params["params"]["taskId"].clone())
+    };
+    eventually("a look", || asked("tasks/get"));
+    let before = Instant::now();
+    place.run(&["task", "cancel", &id]).ok();
+    assert_eq!(ended(&place, &id)["state"], "cancelled");
+    // It was told, and whether it hears is not waited for.
+    assert_eq!(asked("tasks/cancel"), Some(json!(FAR)));
+    assert!(before.elapsed() < Duration::from_secs(8), "{:?}", before.elapsed());
+}
+
+#[test]
+fn what_a_task_there_asks_is_asked_and_answered_here() {
+    let (there, place) = (Place::new(), Place::new());
+    let far = there.server(&[]);
+    let host = far.url.trim_start_matches("http://").to_owned();
+    // The same server, once at its address and once as a program that passes messages on to it.
+    let home = there.here();
+    let env = json!({"EVERLOOP_URL": far.url, "HOME": home, "XDG_STATE_HOME": home});
+    let program = json!({"command": env!("CARGO_BIN_EXE_everloop"), "args": ["mcp"], "env": env});
+    place.write("servers.json", &json!({"mcpServers": {"far": program}}).to_string());
+    let _here = place.server(&["--mcp-servers", "servers.json"]);
+    let arguments = json!({"kind": "mock", "input": {"wait_for_input": "go"}});
+    let places = [
+        (json!({"url": format!("{}/mcp", far.url)}), ["--allow-host", &host]),
+        (json!({"server": "far"}), ["--allow-mcp", "far"]),
+    ];
+    let form = json!({"by": "hand", "of": 2});
+    for (mut input, grant) in places {
+        (input["tool"], input["arguments"]) = (json!("start_task"), arguments.clone());
+        let text = input.to_string();
+        // A word fills the one field of the form; an object is the form.
+        for (given, result) in [(None, json!("seven")), (Some(form.to_string()), form.clone())] {
+            let start = ["--json", "task", "start", "mcp", "--input", &text, grant[0], grant[1]];
+            let id = place.run(&start).json()["id"].as_str().unwrap().to_owned();
+            let asked = question(&place, &id);
+            let mut decide = vec!["task", "decide", &id, &asked, "seven"];
+            decide.extend(given.as_deref().into_iter().flat_map(|given| ["--result", given]));
+            place.run(&decide).ok();
+            assert_eq!(ended(&place, &id)["result"]["structured"]["result"], result, "{input}");
+        }
+    }
+    let mocks = there.run(&["task", "list", "--kind", "mock", "--json"]).ok();
+    assert_eq!(mocks.lines().count(), 4, "{mocks}");
 }

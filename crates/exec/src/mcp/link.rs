@@ -49,8 +49,8 @@ pub(super) enum Looked {
     },
     /// It asks something: the questions by their keys.
     Asks {
-        /// Each question in words.
-        questions: BTreeMap<String, String>,
+        /// Each of them.
+        questions: BTreeMap<String, Question>,
     },
     /// It has ended with a result of the tool.
     Done {
@@ -64,6 +64,32 @@ pub(super) enum Looked {
     },
     /// Somebody ended it.
     Cancelled,
+}
+
+/// A question of the other side: a form, as far as a person here can fill it in.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Question {
+    /// In words.
+    pub(super) text: String,
+    /// The field that an answer of one value belongs into.
+    pub(super) field: String,
+    /// What may stand in it; anything where nothing is said.
+    pub(super) choices: Vec<String>,
+}
+
+impl Question {
+    fn of(request: &InputRequest) -> Self {
+        let request = serde_json::to_value(request).unwrap_or_default();
+        let (params, schema) = (&request["params"], &request["params"]["requestedSchema"]);
+        let needed = schema["required"].as_array().filter(|needed| needed.len() == 1);
+        let field = needed.and_then(|needed| needed[0].as_str()).unwrap_or("value");
+        let choices = schema["properties"][field]["enum"].as_array().into_iter().flatten();
+        Self {
+            text: params["message"].as_str().unwrap_or("input is needed").to_owned(),
+            field: field.to_owned(),
+            choices: choices.filter_map(|choice| choice.as_str().map(str::to_owned)).collect(),
+        }
+    }
 }
 
 /// The member of `_meta` that makes the repetition of a call known where there are no headers.
@@ -192,12 +218,9 @@ impl Link {
         let found = self.0.get_task(GetTaskParams::new(handle)).await.map_err(told)?.task;
         Ok(match found.payload {
             TaskPayload::InputRequired { input_requests } => {
-                let question = |request: &InputRequest| {
-                    let request = serde_json::to_value(request).unwrap_or_default();
-                    request["params"]["message"].as_str().unwrap_or("input is needed").to_owned()
-                };
-                let questions = input_requests.iter().map(|(key, request)| (key.clone(), question(request)));
-                Looked::Asks { questions: questions.collect() }
+                let question =
+                    |(key, request): (&String, &InputRequest)| (key.clone(), Question::of(request));
+                Looked::Asks { questions: input_requests.iter().map(question).collect() }
             }
             TaskPayload::Completed { result } => Looked::Done { result: json(&result)? },
             TaskPayload::Failed { error } => {

@@ -23,11 +23,11 @@ use everloop_types::json::Json;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::TaskSpec;
 use everloop_types::worker::KindOffer;
-use everloop_worker::context::{Context, canonical};
+use everloop_worker::context::{Context, Control, canonical};
 use everloop_worker::executor::{Executor, Stop};
 use futures_util::future::BoxFuture;
 use input::{Call, Input, Place};
-use link::{Answered, Link, Looked};
+use link::{Answered, Link, Looked, Question};
 use other::Other;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long the other side is told for that nobody waits for its task any more.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Looks at one task of the other side.
 const LOOKS: u32 = 2_000;
 
@@ -117,7 +117,12 @@ impl Mcp {
             Answered::Task { handle, poll_ms } => (handle, pause(poll_ms)),
         };
         context.log(Level::Info, format!("{} goes on as task {handle} of {}", call.tool, described.server));
-        follow(&context, &other, &handle, wait).await
+        let followed = follow(&context, &other, &handle, wait).await;
+        if followed.is_err() && matches!(context.control(), Control::Cancel { .. } | Control::Timeout { .. })
+        {
+            give_up(&other, &handle).await;
+        }
+        followed
     }
 }
 
@@ -129,12 +134,7 @@ async fn follow(
     mut wait: Duration,
 ) -> Result<Json, Stop> {
     for _ in 0..LOOKS {
-        if let Err(stop) = context.sleep("pause", wait).await {
-            if matches!(stop, Stop::Cancelled) {
-                give_up(other, handle).await;
-            }
-            return Err(stop);
-        }
+        context.sleep("pause", wait).await?;
         let look = context.step("look").kind("mcp").args(&handle);
         let looked: Looked = look.run(other.ask(None, |link| link.look(handle))).await?;
         match looked {
@@ -159,16 +159,15 @@ async fn answer(
     context: &Context,
     other: &Other<'_>,
     handle: &str,
-    questions: &BTreeMap<String, String>,
+    questions: &BTreeMap<String, Question>,
 ) -> Result<(), Stop> {
     let mut answers = BTreeMap::new();
     for (key, question) in questions {
-        let (decision, value) = context.ask(&format!("ask/{key}"), question, &[], None).await?;
-        let content = match value {
-            Some(value) => value,
-            None => canonical(&serde_json::json!({"decision": decision, "value": decision}))?,
-        };
-        answers.insert(key.clone(), content);
+        let choices: Vec<_> = question.choices.iter().map(String::as_str).collect();
+        let (decision, value) = context.ask(&format!("ask/{key}"), &question.text, &choices, None).await?;
+        let said = value.map_or_else(|| Ok(decision.into()), |value| value.parse::<serde_json::Value>())?;
+        let form = if said.is_object() { said } else { serde_json::json!({&question.field: said}) };
+        answers.insert(key.clone(), canonical(&form)?);
     }
     let step = context.step("answer").kind("mcp").args(&answers);
     step.run(other.ask(None, |link| link.answer(handle, &answers))).await
