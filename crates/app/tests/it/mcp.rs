@@ -88,10 +88,10 @@ fn a_host_goes_on_with_its_task_after_the_server_was_killed() {
 fn a_host_without_a_server_gets_one_for_as_long_as_it_runs() {
     let place = Place::new();
     let mut id = String::new();
-    for round in 0..2 {
+    for round in 0..4 {
         let mut host = Host::start(&place, &["--data-dir", "tasks"]);
         host.greet();
-        if round == 0 {
+        if round < 3 {
             let input = json!({"wait_for_input": "go"});
             let started = host.tool("start_task", json!({"kind": "mock", "key": "mine", "input": input}));
             id = started["task_id"].as_str().unwrap().to_owned();

@@ -85,6 +85,17 @@ async fn connect(ground: &Ground, may_start: bool) -> Result<Option<Link>, Failu
     Ok(Some(Link { client: own.client().clone(), own: Some(own) }))
 }
 
+/// The first server. One of a host that has just ended may still have the folder, and is about to let it go.
+async fn first(ground: &Ground) -> Result<Option<Link>, Failure> {
+    for _ in 0..OTHERS {
+        if let Ok(link) = connect(ground, true).await {
+            return Ok(link);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    connect(ground, true).await
+}
+
 /// The lines of standard input, read beside everything else.
 fn lines() -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel(64);
@@ -107,7 +118,7 @@ fn failed(id: &Value, code: i32, message: impl ToString, data: Value) {
 
 /// Passes messages on until standard input ends.
 pub(super) async fn run(ground: &Ground) -> Result<(), Failure> {
-    let Some(link) = connect(ground, true).await? else { return Ok(()) };
+    let Some(link) = first(ground).await? else { return Ok(()) };
     ground.talk(format!("passing messages on to {}/mcp", link.client.url()));
     let relay = Arc::new(Relay { link: AsyncMutex::new(link), agreed: Mutex::default() });
     let mut lines = lines();
