@@ -97,11 +97,13 @@ fn slowly<F: Future<Output = ()> + Send + 'static>(
     })
 }
 
-/// How late the answers to reads come.
+/// How late the answers to reads come. Those of one instant are equally late: which of several followers reads first is not
+/// the seed's to say.
 fn late_answers(world: &Arc<World>, number: u32) -> Latency {
-    let (world, dice) = (world.clone(), world.dice(&format!("reads {number}")));
+    let world = world.clone();
     Arc::new(move || {
         let faults = &world.plan.faults;
+        let dice = world.dice(&format!("reads {number} at {:?}", world.start.elapsed()));
         if world.faulty() && dice.per_mille(faults.late) {
             world.count("reads whose answer came late");
             return dice.within(faults.late_by);
