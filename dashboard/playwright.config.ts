@@ -8,6 +8,10 @@ export default defineConfig({
   timeout: 180_000,
   expect: { timeout: 30_000 },
   reporter: [["line"]],
+  projects: [
+    { name: "gate", testIgnore: /figures\.spec\.ts/ },
+    { name: "figures", testMatch: /figures\.spec\.ts/ },
+  ],
   use: {
     viewport: { width: 1280, height: 800 },
     launchOptions: {

@@ -1,53 +1,17 @@
-import type { Page } from "@playwright/test";
-import type { BatchAnswer, TaskView } from "../src/api/types";
+import type { TaskView } from "../src/api/types";
+import { heap, LINES, manySteps, manyTasks, nodes, noisy, ROWS, scrollThrough, TASKS } from "./large";
 import { Server } from "./server";
 import { expect, open, test } from "./test";
-
-const TASKS = 100_000;
-const STEPS = 10_000;
-/** Tasks of one request. */
-const BATCH = 1000;
-
-const nodes = (page: Page) => page.evaluate(() => document.querySelectorAll("*").length);
-
-/** Memory that scripts hold after a collection, in MB. */
-async function heap(page: Page): Promise<number> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("HeapProfiler.collectGarbage");
-  const { usedSize } = await session.send("Runtime.getHeapUsage");
-  return usedSize / 1e6;
-}
-
-/** The longest that a page took from a scroll to its next picture, in ms. */
-async function scrollThrough(page: Page, selector: string, rounds: number): Promise<number> {
-  return page.evaluate(
-    async ({ selector, rounds }) => {
-      const frame = document.querySelector(selector);
-      if (!frame) throw new Error(`there is no ${selector}`);
-      let longest = 0;
-      for (let i = 0; i < rounds; i += 1) {
-        const began = performance.now();
-        frame.scrollTop += 700;
-        await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-        longest = Math.max(longest, performance.now() - began);
-      }
-      return longest;
-    },
-    { selector, rounds },
-  );
-}
 
 test("ten thousand steps are few nodes, and each can be found", async ({ page }) => {
   test.setTimeout(120_000);
   const server = await Server.start("dev");
   try {
-    const steps = Array.from({ length: STEPS }, (_, i) => ({ name: `s${i}` }));
-    const task = await server.submit({ kind: "mock", title: "Ten thousand", input: { steps } });
-    await server.until(task.id, "completed");
+    const task = await manySteps(server);
     await open(page, `${server.url}/tasks/${task.id}`);
     await expect(page.locator('[data-line="step"]').first()).toBeVisible();
     expect(await nodes(page)).toBeLessThan(3000);
-    const longest = await scrollThrough(page, '[aria-label="Lines of the timeline"]', 30);
+    const longest = await scrollThrough(page, LINES, 30);
     await page.getByLabel("Find a step").fill("s9876#");
     await page.getByRole("button", { name: "s9876#1" }).click();
     await expect(page.getByRole("region", { name: "Step s9876#1" })).toBeVisible();
@@ -67,20 +31,12 @@ test("a hundred thousand tasks are a list like any other", async ({ page }) => {
   const server = await Server.start("dev");
   try {
     const started = Date.now();
-    for (let from = 0; from < TASKS; from += BATCH) {
-      const tasks = Array.from({ length: BATCH }, (_, i) => ({
-        kind: "mock",
-        title: `Task ${from + i}`,
-        not_before: "2099-01-01T00:00:00Z",
-      }));
-      const answer = await server.post<BatchAnswer>("/api/v1/tasks/batch", { tasks });
-      expect(answer.created).toBe(BATCH);
-    }
+    await manyTasks(server);
     console.log(`${TASKS} tasks submitted in ${((Date.now() - started) / 1000).toFixed(1)} s`);
     await open(page, `${server.url}/tasks?order=oldest`);
     await expect(page.getByText("10,000 or more in all")).toBeVisible();
     await expect(page.getByRole("link", { name: "Task 0", exact: true })).toBeVisible();
-    const longest = await scrollThrough(page, '[aria-label="Tasks"] [role="rowgroup"]:last-child', 60);
+    const longest = await scrollThrough(page, ROWS, 60);
     await expect(page.getByText("The list stands still")).toBeVisible();
     expect(await nodes(page)).toBeLessThan(3000);
     await page.getByRole("button", { name: "Back to the newest" }).click();
@@ -97,12 +53,7 @@ test("a hundred thousand tasks are a list like any other", async ({ page }) => {
 test("a thousand events a second leave the page answering", async ({ page }) => {
   const server = await Server.start("dev");
   try {
-    const noisy = (n: number) => ({
-      kind: "mock",
-      title: `Noisy ${n}`,
-      input: { steps: [{ name: "noise", events: 10_000, duration_ms: 10_000 }] },
-    });
-    const task = await server.submit(noisy(1));
+    const task = await noisy(server, 10);
     await open(page, `${server.url}/tasks/${task.id}?tab=events`);
     await server.untilSeq(task.id, 500);
     const began = Date.now();

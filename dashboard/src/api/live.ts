@@ -154,7 +154,9 @@ export class Live {
     signal.addEventListener("abort", end, { once: true });
     try {
       const headers = { accept: "text/event-stream", "last-event-id": this.#cursor };
-      const response = await ask(address("/api/v1/events"), { headers, signal: connection.signal });
+      // Whatever somebody asks for goes before it.
+      const how: RequestInit = { headers, signal: connection.signal, priority: "low" };
+      const response = await ask(address("/api/v1/events"), how);
       if (!response.body) throw new Unreachable();
       connected();
       this.#show("live", about);
