@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PageOf } from "../src/api/queries";
-import type { EventPage, TaskRequest, TaskView } from "../src/api/types";
+import type { EventPage, State, TaskRequest, TaskView } from "../src/api/types";
 
 /** A server of the real program, with a folder of its own. */
 export class Server {
@@ -29,7 +29,10 @@ export class Server {
     const bin = process.env.EVERLOOP_BIN;
     if (!bin) throw new Error("EVERLOOP_BIN must name the program");
     const args = [this.#mode, "--data-dir", join(this.folder, "data"), "--listen", listen, ...this.#args];
-    const child = spawn(bin, args, { cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(bin, args, {
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#process = child;
     this.url = await new Promise<string>((resolve, reject) => {
       let said = "";
@@ -65,23 +68,23 @@ export class Server {
     return readFileSync(join(this.folder, "data/api-key"), "utf8").trim();
   }
 
-  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async #call<T>(method: string, path: string, body?: unknown, headers: object = {}): Promise<T> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { "content-type": "application/json", authorization: `Bearer ${this.key()}` },
+      headers: { "content-type": "application/json", authorization: `Bearer ${this.key()}`, ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return JSON.parse(text) as T;
+    return (text === "" ? undefined : JSON.parse(text)) as T;
   }
 
   get<T>(path: string): Promise<T> {
     return this.#call<T>("GET", path);
   }
 
-  post<T>(path: string, body: unknown): Promise<T> {
-    return this.#call<T>("POST", path, body);
+  post<T>(path: string, body: unknown, headers: object = {}): Promise<T> {
+    return this.#call<T>("POST", path, body, headers);
   }
 
   submit(request: TaskRequest): Promise<TaskView> {
@@ -98,11 +101,11 @@ export class Server {
     return page.items[0];
   }
 
-  /** Waits until a task is in a state. */
-  async until(id: string, state: string): Promise<TaskView> {
+  /** Waits until a task is in one of these states. */
+  async until(id: string, ...states: State[]): Promise<TaskView> {
     for (;;) {
       const task = await this.task(id);
-      if (task.state === state) return task;
+      if (states.includes(task.state)) return task;
       if (task.finished_at) throw new Error(`${id} is ${task.state}`);
       await new Promise((done) => setTimeout(done, 50));
     }

@@ -26,7 +26,7 @@ const LANES: &[Lane] = &[
     Lane { name: "faults", run: |_| faults::lane() },
     Lane { name: "typescript", run: |_| typescript::lane() },
     Lane { name: "package", run: |_| package::lane() },
-    Lane { name: "ui", run: |_| ui::lane() },
+    Lane { name: "ui", run: ui::lane },
     Lane { name: "tidy", run: |_| tidy::check() },
 ];
 

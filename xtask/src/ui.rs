@@ -2,14 +2,16 @@
 //! real program in a real browser.
 
 use crate::examples::built;
+use crate::lane::Servers;
 use crate::npm;
+use crate::postgres;
 use crate::process::{on_path, root, succeed};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
 /// Runs the lane.
-pub(crate) fn lane() -> Result<()> {
+pub(crate) fn lane(servers: &mut Servers) -> Result<()> {
     npm::node("the dashboard", (20, 19))?;
     let chromium = chromium()?;
     let folder = root().join("dashboard");
@@ -18,10 +20,12 @@ pub(crate) fn lane() -> Result<()> {
         succeed(&mut npm::npm(&folder, &["run", "--silent", script]))?;
     }
     let everloop = built()?;
+    let database = servers.postgres()?.url();
     succeed(
         npm::npm(&folder, &["run", "--silent", "e2e"])
             .env("EVERLOOP_BIN", everloop)
-            .env("EVERLOOP_CHROMIUM", chromium),
+            .env("EVERLOOP_CHROMIUM", chromium)
+            .env(postgres::URL, database),
     )
 }
 

@@ -19,6 +19,12 @@ export class ApiError extends Error {
   }
 }
 
+/** What a refusal says about single fields. */
+export function fieldErrors(error: unknown): Record<string, string> {
+  if (!(error instanceof ApiError)) return {};
+  return Object.fromEntries((error.problem.errors ?? []).map(({ field, message }) => [field, message]));
+}
+
 /** Nobody answered. */
 export class Unreachable extends Error {
   constructor() {
@@ -38,8 +44,8 @@ export function address(path: string, query: Query = {}): URL {
   return url;
 }
 
-/** Asks the server, with the key where there is one. */
-export async function ask(url: URL, init: RequestInit = {}): Promise<Response> {
+/** Asks the server, with the key where there is one. What has a status of `also` is an answer like any other. */
+export async function ask(url: URL, init: RequestInit = {}, also: number[] = []): Promise<Response> {
   const headers = new Headers(init.headers);
   const { key } = useSession.getState();
   if (key) headers.set("authorization", `Bearer ${key}`);
@@ -50,13 +56,14 @@ export async function ask(url: URL, init: RequestInit = {}): Promise<Response> {
     if (init.signal?.aborted) throw error;
     throw new Unreachable();
   }
-  if (response.ok) return response;
+  if (response.ok || also.includes(response.status)) return response;
   const problem = await readProblem(response);
   if (response.status === 401) useSession.getState().refused();
   throw new ApiError(problem);
 }
 
-async function readProblem(response: Response): Promise<Problem> {
+/** Why a request was refused. */
+export async function readProblem(response: Response): Promise<Problem> {
   try {
     const read = (await response.json()) as Problem;
     if (typeof read.code === "string") return read;

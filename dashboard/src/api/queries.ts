@@ -1,5 +1,5 @@
 import { queryOptions, infiniteQueryOptions, keepPreviousData } from "@tanstack/react-query";
-import { get, text, type Query } from "./http";
+import { address, ApiError, ask, get, readProblem, text, type Query } from "./http";
 import type {
   AttemptView,
   ControlState,
@@ -24,6 +24,7 @@ export interface TaskFilter {
   state?: State[];
   kind?: string;
   queue?: string;
+  priority?: number;
   label?: string;
   parent?: string;
   session?: string;
@@ -151,9 +152,21 @@ export const deadLettersQuery = infiniteQueryOptions({
   getNextPageParam: (last) => last.next_cursor ?? undefined,
 });
 
+/** A server that is not well answers 503, and says what is wrong. */
+async function health(signal: AbortSignal): Promise<HealthView> {
+  const response = await ask(address("/health"), { signal }, [503]);
+  const view = (await response
+    .clone()
+    .json()
+    .catch(() => undefined)) as Partial<HealthView> | undefined;
+  // A proxy answers 503 as well.
+  if (!view?.checks) throw new ApiError(await readProblem(response));
+  return view as HealthView;
+}
+
 export const healthQuery = queryOptions({
   queryKey: ["health"],
-  queryFn: ({ signal }) => get<HealthView>("/health", {}, signal),
+  queryFn: ({ signal }) => health(signal),
   refetchInterval: 5000,
   retry: false,
 });

@@ -12,7 +12,7 @@ import {
   Skull,
   type LucideIcon,
 } from "lucide-react";
-import { inboxQuery, statsQuery, totalOf } from "@/api/queries";
+import { healthQuery, inboxQuery, statsQuery, totalOf } from "@/api/queries";
 import { count } from "@/lib/format";
 
 /** A place in the navigation. */
@@ -50,6 +50,8 @@ export const PLACES: { name: string; places: Place[] }[] = [
 export function Nav({ onGo }: { onGo?: () => void }) {
   const waiting = totalOf(useQuery(inboxQuery).data);
   const dead = useQuery(statsQuery).data?.dead_letters ?? 0;
+  const health = useQuery(healthQuery).data;
+  const isIll = health !== undefined && health.status !== "ok";
   const counts: Partial<Record<Place["to"], number>> = { "/inbox": waiting, "/dead-letters": dead };
   return (
     <nav aria-label="Main" className="flex flex-col gap-5 px-3 py-2">
@@ -69,6 +71,13 @@ export function Nav({ onGo }: { onGo?: () => void }) {
                   >
                     <Icon aria-hidden className="size-4 shrink-0" />
                     <span className="flex-1">{name}</span>
+                    {to === "/server" && isIll && (
+                      <span
+                        role="img"
+                        aria-label="something is wrong"
+                        className="size-2 rounded-full bg-bad"
+                      />
+                    )}
                     {n > 0 && (
                       <span
                         className={
