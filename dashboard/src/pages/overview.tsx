@@ -260,7 +260,10 @@ function InboxCard() {
             <Inbox aria-hidden className="mt-0.5 size-4 shrink-0 text-accent-text" />
             <span className="min-w-0">
               <Link to="/inbox" className="block truncate font-medium after:absolute after:inset-0">
-                {item.prompt ?? (item.wants === "input" ? `Input ${item.id}` : "A decision")}
+                {item.prompt ??
+                  { input: `Input ${item.id}`, decision: "A decision", repair: "Its code has changed" }[
+                    item.wants
+                  ]}
               </Link>
               <span className="block truncate text-[12.5px] text-soft">
                 {item.title ?? item.kind}, <Ago at={item.since} />

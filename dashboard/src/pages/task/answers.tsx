@@ -1,11 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { CircleHelp, Keyboard, Wrench } from "lucide-react";
 import { useId, useState } from "react";
 import { send } from "@/api/http";
 import { inboxQuery, taskPath } from "@/api/queries";
 import type { InboxItem, TaskView } from "@/api/types";
-import { Button, buttonLook } from "@/parts/button";
+import { Button } from "@/parts/button";
 import { Field, Input, Textarea } from "@/parts/form";
 import { Json } from "@/parts/json";
 import { failed, said } from "@/parts/toast";
@@ -182,16 +182,36 @@ function GiveInput({ item }: { item: InboxItem }) {
   );
 }
 
+/** The step at which the code does something else than what was recorded. */
+function stepOf(details: unknown): string | undefined {
+  const { step } = (details ?? {}) as { step?: unknown };
+  return typeof step === "string" && step !== "" ? step : undefined;
+}
+
 function Repair({ item }: { item: InboxItem }) {
   const { isBusy, answer } = useAnswer(item, "It goes on.");
+  const navigate = useNavigate();
+  const step = stepOf(item.details);
+  const fork = async () => {
+    try {
+      const body = { from_step: step };
+      const { id } = await send<TaskView>("POST", `${taskPath(item.task)}/fork`, body);
+      said("A new task goes on from there; this one stays as it is.");
+      await navigate({ to: "/tasks/$id", params: { id } });
+    } catch (error) {
+      failed(error);
+    }
+  };
   return (
     <div className="flex flex-wrap gap-2">
       <Button look="primary" disabled={isBusy} onClick={() => void answer("resume", {})}>
         Resume under the code as it is now
       </Button>
-      <Link to="/tasks/$id" params={{ id: item.task }} className={buttonLook({ look: "plain" })}>
-        Look at it, and fork it
-      </Link>
+      {step !== undefined && (
+        <Button disabled={isBusy} onClick={() => void fork()}>
+          Fork from {step}
+        </Button>
+      )}
     </div>
   );
 }
