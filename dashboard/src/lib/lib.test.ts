@@ -158,6 +158,14 @@ const SCHEMA = {
   $defs: { Unit: { enum: ["c", "f"], default: "c" } },
 };
 
+test("a field whose default is null is empty, and what is empty is not sent", () => {
+  const fields =
+    fieldsOf({ type: "object", properties: { cwd: { type: ["string", "null"], default: null } } }) ?? [];
+  expect(draftOf(fields)).toEqual({ cwd: "" });
+  expect(draftOf(fields, { cwd: null })).toEqual({ cwd: "" });
+  expect(valueOfDraft(fields, draftOf(fields)).value).toEqual({});
+});
+
 test("a form is made of a schema, and says what is wrong with which field", () => {
   const fields = fieldsOf(SCHEMA) ?? [];
   expect(fields.map(({ name, control, isRequired }) => [name, control, isRequired])).toEqual([

@@ -88,7 +88,7 @@ export function draftOf(fields: FormField[], value?: Record<string, unknown>): D
   for (const { name, schema, control } of fields) {
     const known = value?.[name] ?? schema.default;
     if (control === "flag") draft[name] = known === true;
-    else if (known === undefined) draft[name] = "";
+    else if (known === undefined || known === null) draft[name] = "";
     else
       draft[name] = typeof known === "string" && control !== "json" ? known : JSON.stringify(known, null, 1);
   }
