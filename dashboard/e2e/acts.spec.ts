@@ -1,5 +1,5 @@
 import type { KindView, TaskView } from "../src/api/types";
-import { expect, open, test } from "./test";
+import { expect, open, test, violations } from "./test";
 
 const slow = (title: string) => ({
   kind: "mock",
@@ -75,26 +75,6 @@ test("a task is paused, resumed and cancelled, and asks before it ends", async (
   await expect(page.getByTestId("why")).toContainText("Was cancelled");
 });
 
-test("an input is answered in the inbox by keyboard alone, and the title counts", async ({
-  page,
-  server,
-}) => {
-  const task = await server.submit({
-    kind: "mock",
-    title: "Asks for a colour",
-    input: { steps: [{ name: "look" }], wait_for_input: "colour" },
-  });
-  await server.until(task.id, "waiting");
-  await open(page, `${server.url}/inbox`);
-  await expect(page).toHaveTitle(/^\(\d+\) Inbox/);
-  const item = page.locator(`[data-inbox-item="${task.id}"]`);
-  await item.getByRole("textbox", { name: "Input colour" }).focus();
-  await page.keyboard.type('{"name": "green"}');
-  await page.keyboard.press("Control+Enter");
-  await expect(item).toHaveCount(0);
-  expect((await server.until(task.id, "completed")).result).toEqual({ name: "green" });
-});
-
 test("a failed task is redriven and a finished one is forked from a step", async ({ page, server }) => {
   const task = await server.submit({
     kind: "mock",
@@ -120,6 +100,55 @@ test("a failed task is redriven and a finished one is forked from a step", async
   await expect(page).not.toHaveURL(new RegExp(task.id));
   const fork = await server.task(new URL(page.url()).pathname.split("/").pop() ?? "");
   expect(fork.forked_from?.task).toBe(task.id);
+});
+
+test("a live task is edited, found by its priority, and deleted when it is over", async ({
+  page,
+  server,
+}) => {
+  const task = await server.submit({
+    ...slow("Misnamed"),
+    labels: { team: "ui", old: "yes" },
+    policy: { retry: { max_tries: 2 } },
+  });
+  await open(page, `${server.url}/tasks/${task.id}`);
+  const more = page.getByRole("button", { name: "More to do" });
+  await more.click();
+  await page.getByRole("menuitem", { name: "Edit…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Edit this task" });
+  expect(await violations(page)).toEqual([]);
+  await dialog.getByLabel("Priority").fill("700");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog.getByText("A whole number from -100 to 100.")).toBeVisible();
+  await dialog.getByLabel("Priority").fill("70");
+  await dialog.getByLabel("Title").fill("Well named");
+  await dialog.getByLabel("Labels").fill("team:ui\nnote:has: a colon");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(page.locator("h1")).toHaveText("Well named");
+  const now = await server.task(task.id);
+  expect(now.labels).toEqual({ team: "ui", note: "has: a colon" });
+  expect(now.policy).toEqual({ ...task.policy, priority: 70 });
+
+  await page.getByRole("link", { name: "Priority 70" }).click();
+  await expect(page).toHaveURL(/priority=70/);
+  await expect(page.locator("[data-task]")).toHaveCount(1);
+  await page.getByLabel("Priority", { exact: true }).fill("71");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("No task is like that")).toBeVisible();
+
+  await server.post(`/api/v1/tasks/${task.id}/cancel`, {});
+  await server.until(task.id, "cancelled");
+  await open(page, `${server.url}/tasks/${task.id}`);
+  await more.click();
+  await expect(page.getByRole("menuitem", { name: "Edit…" })).toBeDisabled();
+  await page.getByRole("menuitem", { name: "Delete…" }).click();
+  await page.getByRole("button", { name: "Keep as it is" }).click();
+  expect((await server.task(task.id)).state).toBe("cancelled");
+  await more.click();
+  await page.getByRole("menuitem", { name: "Delete…" }).click();
+  await page.getByRole("button", { name: "Delete for ever" }).click();
+  await expect(page).toHaveURL(/\/tasks$/);
+  await expect(server.task(task.id)).rejects.toThrow("404");
 });
 
 test("many tasks are chosen and cancelled at once, with a count before it", async ({ page, server }) => {

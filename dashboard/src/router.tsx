@@ -23,6 +23,8 @@ export function taskSearch(search: Record<string, unknown>): TaskFilter {
     const value = text(search[name]);
     if (value !== undefined) out[name] = value;
   }
+  const priority = Number(search.priority ?? NaN);
+  if (Number.isInteger(priority)) out.priority = priority;
   if (search.order === "oldest") out.order = "oldest";
   return out;
 }

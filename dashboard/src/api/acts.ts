@@ -46,6 +46,7 @@ export function bulkFilter(filter: TaskFilter): BulkFilter | undefined {
   if (filter.state) out.state = filter.state;
   if (filter.kind) out.kind = filter.kind.split(",");
   if (filter.queue) out.queue = filter.queue;
+  if (filter.priority !== undefined) out.priority = filter.priority;
   if (filter.parent) out.parent = filter.parent;
   if (filter.session) out.session = filter.session;
   if (filter.key_prefix) out.key_prefix = filter.key_prefix;

@@ -2,9 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Play } from "lucide-react";
 import { useState, type SyntheticEvent } from "react";
-import { ApiError, send } from "@/api/http";
+import { fieldErrors, send } from "@/api/http";
 import { kindsQuery, taskQuery } from "@/api/queries";
 import type { KindView, TaskRequest, TaskView } from "@/api/types";
+import { readLabels, readPriority } from "@/lib/labels";
 import { draftOf, fieldsOf, valueOfDraft, type Draft, type FormField } from "@/lib/schema";
 import { startSnippets } from "@/lib/snippets";
 import { Button } from "@/parts/button";
@@ -60,7 +61,14 @@ function NewTask({ kinds, first, model }: { kinds: KindView[]; first: string; mo
   const [isRaw, setRaw] = useState(fields === undefined);
   const [draft, setDraft] = useState<Draft>(() => draftOf(fields ?? [], members(known ?? EXAMPLES[kind])));
   const [raw, setRawText] = useState(() => textOf(known ?? EXAMPLES[kind]));
-  const [more, setMore] = useState({ title: model?.title ?? "", key: "", queue: "", labels: "" });
+  const [more, setMore] = useState({
+    title: model?.title ?? "",
+    description: model?.description ?? "",
+    key: "",
+    queue: "",
+    priority: String(model?.policy?.priority ?? ""),
+    labels: "",
+  });
   const [errors, setErrors] = useState<Record<string, string>>({});
   const [isBusy, setBusy] = useState(false);
 
@@ -98,19 +106,22 @@ function NewTask({ kinds, first, model }: { kinds: KindView[]; first: string; mo
       input = read.value;
       Object.assign(wrong, read.errors);
     }
-    const labels: Record<string, string> = {};
-    for (const pair of more.labels.split(/[,\s]+/).filter(Boolean)) {
-      const [name, value] = pair.split(/[:=]/, 2);
-      if (!name || value === undefined) wrong["labels"] = `${pair} is not of the form name:value.`;
-      else labels[name] = value;
-    }
+    const { labels, error: labelError } = readLabels(more.labels, /[,\s]+/);
+    if (labelError) wrong["labels"] = labelError;
+    const priority = readPriority(more.priority);
+    if ("error" in priority) wrong["policy.priority"] = priority.error;
     const request: TaskRequest = { kind };
     if (input !== undefined) request.input = input;
     if (more.title.trim()) request.title = more.title.trim();
     if (more.key.trim()) request.key = more.key.trim();
     if (more.queue.trim()) request.queue = more.queue.trim();
     if (Object.keys(labels).length > 0) request.labels = labels;
-    if (model?.policy && model.kind === kind) request.policy = model.policy;
+    if (more.description.trim()) request.description = more.description.trim();
+    const policy = model?.kind === kind ? model.policy : undefined;
+    if (policy) request.policy = policy;
+    if ("priority" in priority && priority.priority !== (policy?.priority ?? 0)) {
+      request.policy = { ...policy, priority: priority.priority };
+    }
     return { request, errors: wrong };
   };
   const submit = async (event: SyntheticEvent) => {
@@ -119,7 +130,8 @@ function NewTask({ kinds, first, model }: { kinds: KindView[]; first: string; mo
     setErrors(wrong);
     if (Object.keys(wrong).length > 0) {
       const id = Object.keys(wrong)[0] ?? "";
-      document.getElementById(id === "raw" || id === "labels" ? `new-${id}` : `field-${id}`)?.focus();
+      const own = { raw: "new-raw", labels: "new-labels", "policy.priority": "new-priority" }[id];
+      document.getElementById(own ?? `field-${id}`)?.focus();
       return;
     }
     setBusy(true);
@@ -128,7 +140,7 @@ function NewTask({ kinds, first, model }: { kinds: KindView[]; first: string; mo
       said("The task is on its way.");
       await navigate({ to: "/tasks/$id", params: { id: task.id } });
     } catch (error) {
-      setErrors(serverErrors(error));
+      setErrors(fieldErrors(error));
       failed(error);
     } finally {
       setBusy(false);
@@ -213,14 +225,39 @@ function NewTask({ kinds, first, model }: { kinds: KindView[]; first: string; mo
               >
                 <Input id="new-key" value={more.key} onChange={set("key")} />
               </Field>
-              <Field id="new-queue" label="Queue" error={errors["queue"]}>
-                <Input
-                  id="new-queue"
-                  placeholder={view?.defaults?.queue ?? "default"}
-                  value={more.queue}
-                  onChange={set("queue")}
-                />
+              <Field
+                id="new-description"
+                label="Description"
+                hint="What it is about; may be empty."
+                error={errors["description"]}
+              >
+                <Input id="new-description" value={more.description} onChange={set("description")} />
               </Field>
+              <div className="grid grid-cols-2 gap-4">
+                <Field id="new-queue" label="Queue" error={errors["queue"]}>
+                  <Input
+                    id="new-queue"
+                    placeholder={view?.defaults?.queue ?? "default"}
+                    value={more.queue}
+                    onChange={set("queue")}
+                  />
+                </Field>
+                <Field
+                  id="new-priority"
+                  label="Priority"
+                  hint="Higher comes first."
+                  error={errors["policy.priority"]}
+                >
+                  <Input
+                    id="new-priority"
+                    className="tnum"
+                    inputMode="numeric"
+                    placeholder={String(view?.defaults?.policy?.priority ?? 0)}
+                    value={more.priority}
+                    onChange={set("priority")}
+                  />
+                </Field>
+              </div>
               <Field
                 id="new-labels"
                 label="Labels"
@@ -262,11 +299,6 @@ function members(value: unknown): Record<string, unknown> | undefined {
 
 function textOf(value: unknown): string {
   return value === undefined || value === null ? "" : JSON.stringify(value, null, 2);
-}
-
-function serverErrors(error: unknown): Record<string, string> {
-  if (!(error instanceof ApiError)) return {};
-  return Object.fromEntries((error.problem.errors ?? []).map(({ field, message }) => [field, message]));
 }
 
 function SchemaField({

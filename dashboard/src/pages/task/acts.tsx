@@ -1,10 +1,22 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Ban, Copy, CopyPlus, Ellipsis, GitFork, Pause, Play, RotateCcw, Send, Trash2 } from "lucide-react";
+import {
+  Ban,
+  Copy,
+  CopyPlus,
+  Ellipsis,
+  GitFork,
+  Pause,
+  Pencil,
+  Play,
+  RotateCcw,
+  Send,
+  Trash2,
+} from "lucide-react";
 import { useState } from "react";
 import { actOn } from "@/api/acts";
 import { send } from "@/api/http";
-import { controlQuery, taskPath } from "@/api/queries";
+import { controlQuery, isOver, taskPath } from "@/api/queries";
 import type { BulkAct, InputAnswer, StepView, TaskView } from "@/api/types";
 import { startSnippets } from "@/lib/snippets";
 import { awaitedInputs } from "@/lib/why";
@@ -15,6 +27,7 @@ import { Dialog, DialogActions, DialogBody } from "@/parts/dialog";
 import { Field, Input, Textarea } from "@/parts/form";
 import { Menu, MenuItem, MenuLine } from "@/parts/menu";
 import { failed, said } from "@/parts/toast";
+import { Edit } from "./edit";
 
 interface Props {
   task: TaskView;
@@ -28,6 +41,7 @@ export function TaskActs({ task, forkFrom, setForkFrom }: Props) {
   const navigate = useNavigate();
   const control = useQuery(controlQuery(task.id));
   const [isSending, setSending] = useState(false);
+  const [isEditing, setEditing] = useState(false);
   const can = (what: string) => control.data?.allowed.includes(what) ?? false;
   const refresh = () => void client.invalidateQueries({ queryKey: ["task", task.id] });
   const act = async (what: BulkAct, word: string) => {
@@ -95,6 +109,9 @@ export function TaskActs({ task, forkFrom, setForkFrom }: Props) {
           </Button>
         }
       >
+        <MenuItem onSelect={() => setEditing(true)} disabled={isOver(task.state)}>
+          <Pencil /> Edit…
+        </MenuItem>
         <MenuItem onSelect={() => setForkFrom("ask")} disabled={!can("fork")}>
           <GitFork /> Fork…
         </MenuItem>
@@ -118,6 +135,7 @@ export function TaskActs({ task, forkFrom, setForkFrom }: Props) {
           <Trash2 /> Delete…
         </MenuItem>
       </Menu>
+      {isEditing && <Edit task={task} close={() => setEditing(false)} done={refresh} />}
       {isSending && <SendInput task={task} close={() => setSending(false)} done={refresh} />}
       {forkFrom && <Fork task={task} from={forkFrom} close={() => setForkFrom(undefined)} />}
     </>

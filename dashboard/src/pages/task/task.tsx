@@ -11,7 +11,7 @@ import { Failure, PageFrame, Skeleton } from "@/parts/page";
 import { StateBadge } from "@/parts/state";
 import { Ago, At, Took, useNow } from "@/parts/time";
 import { TABS, type Tab } from "@/router";
-import { nameOf } from "../tasks/cells";
+import { nameOf, PriorityMark } from "../tasks/cells";
 import { TaskActs } from "./acts";
 import { Answers } from "./answers";
 import { Timeline } from "./timeline";
@@ -74,6 +74,7 @@ function TaskBody({ task }: { task: TaskView }) {
         <p className="text-[15px] wrap-anywhere" data-testid="why" aria-live="polite">
           {why(task, now)}
         </p>
+        {task.description && <p className="max-w-4xl text-soft wrap-anywhere">{task.description}</p>}
         <ProgressBar task={task} />
         <Facts task={task} />
       </section>
@@ -141,6 +142,9 @@ function Facts({ task }: { task: TaskView }) {
   const facts: [string, React.ReactNode][] = [
     ["Kind", task.kind],
     ["Queue", task.queue],
+    ...(task.policy?.priority
+      ? [["Priority", <PriorityMark key="priority" task={task} />] as [string, React.ReactNode]]
+      : []),
     [
       "Attempts",
       `${count(task.attempt)}${task.lost_attempts > 0 ? `, ${count(task.lost_attempts)} lost` : ""}`,

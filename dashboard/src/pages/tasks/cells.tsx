@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
-import { GitFork, RefreshCw } from "lucide-react";
+import { ChevronsDown, ChevronsUp, GitFork, RefreshCw } from "lucide-react";
 import type { TaskView } from "@/api/types";
+import { cn } from "@/lib/cn";
 import { count, shortId } from "@/lib/format";
 import { duration } from "@/lib/time";
 import { StateBadge } from "@/parts/state";
@@ -29,6 +30,7 @@ export function TaskCell({ task }: { task: TaskView }) {
       <span className="hidden shrink-0 font-mono text-[12px] text-faint sm:inline" title={task.id}>
         {shortId(task.id)}
       </span>
+      <PriorityMark task={task} className="self-center" />
       {task.forked_from && (
         <GitFork aria-label="a fork" className="size-3.5 shrink-0 translate-y-0.5 text-faint" />
       )}
@@ -46,6 +48,29 @@ export function TaskCell({ task }: { task: TaskView }) {
         </span>
       )}
     </span>
+  );
+}
+
+/** How a task stands to others of its queue, where it is not as any other; a click shows those that are like it. */
+export function PriorityMark({ task, className }: { task: TaskView; className?: string }) {
+  const priority = task.policy?.priority ?? 0;
+  if (priority === 0) return null;
+  const Icon = priority > 0 ? ChevronsUp : ChevronsDown;
+  return (
+    <Link
+      to="/tasks"
+      search={{ priority }}
+      aria-label={`Priority ${priority}`}
+      title={`Priority ${priority}: ${priority > 0 ? "before" : "after"} others of its queue`}
+      className={cn(
+        "tnum relative z-10 inline-flex shrink-0 items-center gap-0.5 text-[12px] hover:text-ink",
+        priority > 0 ? "text-accent-text" : "text-faint",
+        className,
+      )}
+    >
+      <Icon aria-hidden className="size-3.5" />
+      {Math.abs(priority)}
+    </Link>
   );
 }
 

@@ -19,6 +19,7 @@ const QUICK: { name: string; states: State[] | undefined }[] = [
 
 /** Conditions that are seldom wanted. */
 const MORE = [
+  { name: "priority", label: "Priority", hint: "10" },
   { name: "label", label: "Label", hint: "team:search" },
   { name: "key_prefix", label: "Key begins with", hint: "nightly-" },
   { name: "parent", label: "Children of", hint: "task_…" },
@@ -37,9 +38,14 @@ export function Filters({ filter, onChange, columns }: Props) {
   const queues = useQuery(queuesQuery).data?.items ?? [];
   const isMoreUsed = MORE.some(({ name }) => filter[name] !== undefined);
   const [isMore, setMore] = useState(isMoreUsed);
-  const put = (name: keyof TaskFilter, value: string | State[] | undefined) => {
+  const put = (name: keyof TaskFilter, value: string | number | State[] | undefined) => {
     const { [name]: _, ...rest } = filter;
-    onChange(value === undefined || value.length === 0 ? rest : { ...rest, [name]: value });
+    const isNone = value === undefined || (typeof value !== "number" && value.length === 0);
+    onChange(isNone ? rest : { ...rest, [name]: value });
+  };
+  const putText = (name: (typeof MORE)[number]["name"], text: string) => {
+    const value = name === "priority" && text !== "" ? Number.parseInt(text, 10) : text;
+    if (!Number.isNaN(value) && value !== (filter[name] ?? "")) put(name, value);
   };
   const quick = QUICK.find(({ states }) => states?.join() === filter.state?.join());
   return (
@@ -155,7 +161,7 @@ export function Filters({ filter, onChange, columns }: Props) {
               className="flex flex-col gap-1"
               onSubmit={(event) => {
                 event.preventDefault();
-                put(name, textIn(event.currentTarget, name));
+                putText(name, textIn(event.currentTarget, name));
               }}
             >
               <label htmlFor={`filter-${name}`} className="text-[12.5px] text-soft">
@@ -166,11 +172,9 @@ export function Filters({ filter, onChange, columns }: Props) {
                 name={name}
                 defaultValue={filter[name] ?? ""}
                 placeholder={hint}
-                className="w-52"
-                onBlur={(event) => {
-                  if (event.target.value.trim() !== (filter[name] ?? ""))
-                    put(name, event.target.value.trim());
-                }}
+                className={name === "priority" ? "tnum w-20" : "w-52"}
+                inputMode={name === "priority" ? "numeric" : "text"}
+                onBlur={(event) => putText(name, event.target.value.trim())}
               />
             </form>
           ))}
@@ -178,7 +182,7 @@ export function Filters({ filter, onChange, columns }: Props) {
             <Button
               look="quiet"
               onClick={() => {
-                const { label: _l, key_prefix: _k, parent: _p, session: _s, ...rest } = filter;
+                const { priority: _i, label: _l, key_prefix: _k, parent: _p, session: _s, ...rest } = filter;
                 onChange(rest);
               }}
             >
