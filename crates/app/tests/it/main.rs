@@ -37,6 +37,8 @@ mod remote;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod shown;
+#[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod wrong;

@@ -48,7 +48,7 @@ export const TimelineRow = memo(function TimelineRow({
       data-index={index}
       data-line={line.is}
       className={cn(
-        "absolute inset-x-0 top-0 grid grid-cols-[minmax(9rem,26%)_1fr_4.5rem] items-center hover:bg-sunken/60",
+        "absolute inset-x-0 top-0 grid grid-cols-[minmax(9rem,34%)_1fr_4.5rem] items-center hover:bg-sunken/60",
         isAttempt && "border-y border-line bg-sunken/50",
         isChosen && "bg-accent-soft hover:bg-accent-soft",
       )}

@@ -139,7 +139,7 @@ function Rows({ lines: shown, axis, chosen, onChoose, onZoom }: RowsProps) {
         <div
           role="row"
           aria-rowindex={1}
-          className="grid grid-cols-[minmax(9rem,26%)_1fr_4.5rem] border-b text-[12px] text-faint"
+          className="grid grid-cols-[minmax(9rem,34%)_1fr_4.5rem] border-b text-[12px] text-faint"
         >
           <span role="columnheader" className="px-4 py-1.5">
             Name
