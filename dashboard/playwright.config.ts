@@ -18,6 +18,8 @@ export default defineConfig({
       executablePath: process.env.EVERLOOP_CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox", "--disable-dev-shm-usage"],
     },
+    // It would keep pages of one test for the next; it has a test of its own.
+    serviceWorkers: "block",
     trace: "off",
   },
 });

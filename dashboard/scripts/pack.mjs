@@ -27,6 +27,15 @@ const walk = (folder) =>
     });
 
 const files = walk(built).map((path) => ({ name: relative(built, path), bytes: readFileSync(path) }));
+const worker = files.find(({ name }) => name === "sw.js");
+if (worker) {
+  const others = files.filter((file) => file !== worker);
+  const hash = createHash("sha256");
+  for (const { name, bytes } of others) hash.update(name).update(bytes);
+  const kept = others.map(({ name }) => name).filter((name) => name !== "index.html");
+  const text = worker.bytes.toString().replace("__VERSION__", hash.digest("hex").slice(0, 16));
+  worker.bytes = Buffer.from(text.replace('["__FILES__"]', JSON.stringify(kept)));
+}
 const entry = ({ name, bytes }) => {
   const type = TYPES[name.slice(name.lastIndexOf(".") + 1)];
   if (!type) throw new Error(`${name} is of no type that the dashboard serves`);

@@ -33,6 +33,13 @@ useSession.subscribe((now, before) => {
   if (now.key !== before.key) void queries.invalidateQueries();
 });
 
+// The shell is kept for when the server is away; where the browser allows it, which is on this machine and over TLS.
+if (import.meta.env.PROD && "serviceWorker" in navigator) {
+  window.addEventListener("load", () => {
+    navigator.serviceWorker.register(new URL("sw.js", document.baseURI)).catch(() => undefined);
+  });
+}
+
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
