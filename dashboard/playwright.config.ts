@@ -9,8 +9,9 @@ export default defineConfig({
   expect: { timeout: 30_000 },
   reporter: [["line"]],
   projects: [
-    { name: "gate", testIgnore: /figures\.spec\.ts/ },
+    { name: "gate", testIgnore: /(figures|pictures)\.spec\.ts/ },
     { name: "figures", testMatch: /figures\.spec\.ts/ },
+    { name: "pictures", testMatch: /pictures\.spec\.ts/ },
   ],
   use: {
     viewport: { width: 1280, height: 800 },
