@@ -197,6 +197,7 @@ pub fn open(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send + '
         stop: false,
         full: full::Full::default(),
         unsure: None,
+        lost: false,
         claimed_any: false,
     };
     Ok((handle, pipeline.run(inbox)))
@@ -221,6 +222,8 @@ struct Pipeline {
     full: full::Full,
     /// The last commit, while nobody could see what became of it. Nothing else is decided until somebody can.
     unsure: Option<Unsure>,
+    /// The last commit got no answer, and was not written.
+    lost: bool,
     /// Whether the last batch may have left tasks for workers with room: it claimed some, or ended some.
     claimed_any: bool,
 }
@@ -269,9 +272,15 @@ impl Pipeline {
             }
         }
         self.counters.failing.store(true, Ordering::Relaxed);
+        let refusal = match self.lost {
+            true => StoreError::Unavailable("it gives no answer to what is to be written".into()).refusal(),
+            false => {
+                let words = "others changed the same tasks at the same time";
+                Refusal::new(Code::Overloaded, words).retry_after_ms(100)
+            }
+        };
         for (_, reply) in todo {
-            let refusal = Refusal::new(Code::Overloaded, "others changed the same tasks at the same time");
-            let _ = reply.send(Err(refusal.retry_after_ms(100)));
+            let _ = reply.send(Err(refusal.clone()));
         }
     }
 
@@ -307,12 +316,16 @@ impl Pipeline {
         } else {
             self.parts.writer.commit(&writes)
         };
+        let mut is_lost = false;
         let committed = match committed {
             Ok(committed) => committed,
             Err(StoreError::Unknown(source)) => {
                 tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
                 match self.found(&writes) {
-                    Ok(committed) => committed,
+                    Ok(committed) => {
+                        is_lost = committed.moved.len() == writes.streams.len();
+                        committed
+                    }
                     Err(error) => {
                         self.unsure = Some(Unsure { batch, writes, claims });
                         return self.refuse(ops, &error);
@@ -330,7 +343,11 @@ impl Pipeline {
                 return self.refuse(ops, &error);
             }
         };
-        self.counters.failing.store(self.is_full(), Ordering::Relaxed);
+        // A batch that changes nothing says nothing about the database.
+        if !(writes.streams.is_empty() && writes.rows.is_empty()) {
+            self.lost = is_lost;
+            self.counters.failing.store(self.is_full() || is_lost, Ordering::Relaxed);
+        }
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
     }
 

@@ -218,6 +218,37 @@ async fn nothing_is_kept_of_a_task_that_was_not_written() {
     nothing_is_kept(&h).await;
 }
 
+/// No commit is written, and none is answered.
+struct Mute(Box<dyn WriteStore>, Arc<AtomicBool>);
+
+impl WriteStore for Mute {
+    fn load(&mut self, wanted: &Wanted, now: Timestamp) -> Result<WorkingSet, StoreError> {
+        self.0.load(wanted, now)
+    }
+
+    fn commit(&mut self, writes: &WriteSet) -> Result<Committed, StoreError> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(StoreError::Unknown("no answer".into()));
+        }
+        self.0.commit(writes)
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_takes_nothing_is_named_until_it_takes_something() {
+    let (store, mute): (_, Arc<AtomicBool>) = (memory(), Arc::default());
+    let h = Harness::with(store.clone(), Box::new(Mute(Box::new(store.writer()), mute.clone())), 256);
+    let task = h.submit(mock()).await.unwrap().task.id;
+    mute.store(true, Ordering::SeqCst);
+    assert_eq!(h.submit(mock()).await.unwrap_err().code, Code::StorageUnavailable);
+    // Nothing comes of this, so nothing is written: it tells nothing about the database.
+    h.wish(TaskId([9; 16]), Wish::Cancel { reason: None }).await.unwrap_err();
+    assert!(h.engine.counters().failing.load(Ordering::Relaxed));
+    mute.store(false, Ordering::SeqCst);
+    h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
+    assert!(!h.engine.counters().failing.load(Ordering::Relaxed));
+}
+
 async fn nothing_is_kept(h: &Harness) {
     let gone = async {
         while h.engine.counters().kept.load(Ordering::Relaxed) != 0 {
