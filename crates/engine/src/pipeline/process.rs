@@ -83,7 +83,19 @@ impl Pipeline {
                         None => Row::TimerDelete(*task),
                     });
                 }
+                let is_news = match wish {
+                    Wish::DependencyEnded { .. } => true,
+                    Wish::Input { .. } | Wish::Decide(_) | Wish::ChildEnded(_) => !drafts.is_empty(),
+                    _ => false,
+                };
                 append(tools, entry, now, drafts)?;
+                // A time that came before everything else was there has no row any more, and the clock may have been set back.
+                if is_news
+                    && matches!(entry.task.state, State::Pending | State::Waiting)
+                    && let Some(timer) = project::timer_row(&entry.task)
+                {
+                    entry.rows.push(Row::TimerPut(timer));
+                }
                 Ok(Outcome::Task(*task))
             }
             Op::Write { tenant, task, write, prepared } => {

@@ -106,6 +106,48 @@ async fn prerequisites_children_and_deadlines() {
     h.reaches(late, State::Failed).await;
 }
 
+/// A time that came while something else was waited for has no timer any more; the clock may be set back to before it.
+#[tokio::test]
+async fn what_waits_for_a_time_and_something_else_goes_on_after_the_clock_was_set_back() {
+    let h = Harness::new();
+    let worker = h.worker(4).await;
+    let first = h.submit(mock()).await.unwrap().task.id;
+    let held = h.claim(worker, 1).await.unwrap();
+    let waiting = h.submit(mock()).await.unwrap().task.id;
+    let claimed = h.claim(worker, 2).await.unwrap();
+    let then = h.engine.now().plus(Duration::from_secs(60));
+    let wait = Wait::All(vec![
+        Wait::Input { id: "in#1".to_owned(), name: "go".to_owned() },
+        Wait::Timer { at: then, id: "nap#1".to_owned() },
+    ]);
+    h.write(worker, &claimed, 1, Vec::new(), Some(AttemptEnd::Waiting { wait })).await.unwrap();
+    let mut spec = mock();
+    spec.not_before = Some(then);
+    spec.depends_on = vec![Dependency { on: DependsOn::Ended, task: first }];
+    let pending = h.submit(spec).await.unwrap().task.id;
+    h.clock.advance(Duration::from_secs(61));
+    let fired = async {
+        while h.engine.read(|store| store.next_timer()).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), fired).await.expect("the timers don't fire");
+    h.clock.set_wall(then.minus(Duration::from_secs(600)));
+    h.complete(worker, &held).await;
+    let input = Wish::Input { id: "sig_1".to_owned(), name: "go".to_owned(), data: json("true") };
+    assert_eq!(h.wish(waiting, input).await, Ok(State::Waiting));
+    let told = async {
+        while !h.engine.read(|store| store.outbox(9)).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.expect("nobody is told");
+    assert_eq!(h.state(pending).await, State::Pending);
+    h.clock.advance(Duration::from_secs(601));
+    h.reaches(pending, State::Queued).await;
+    h.reaches(waiting, State::Queued).await;
+}
+
 #[tokio::test]
 async fn a_parent_hears_of_its_child() {
     let h = Harness::new();
