@@ -4,6 +4,7 @@ mod answered;
 mod cli;
 mod config;
 mod failure;
+mod mcp_servers;
 mod output;
 mod wire;
 

@@ -4,8 +4,8 @@ use super::args::{DevArgs, ServerArgs};
 use super::demo::executor::DemoFiles;
 use super::ground::Ground;
 use super::{logging, sample};
-use crate::config;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::mcp_servers;
 use crate::output;
 use crate::wire::{self, ServeOptions};
 use everloop_control::Mode;
@@ -46,7 +46,7 @@ pub(crate) fn options(ground: &Ground, mode: Mode, data_dir: PathBuf) -> Result<
         slots: settings.parsed("workers")?,
         extra: Registry::default(),
         replay_always: false,
-        mcp_servers: config::mcp_servers(settings)?,
+        mcp_servers: mcp_servers::read(settings)?,
         unsafe_no_sandbox: settings.parsed("unsafe_no_sandbox")?,
         digest_every: settings.parsed("digest_every")?,
         ui: settings.parsed("dashboard")?,

@@ -3,15 +3,15 @@
 use super::args::WorkerArgs;
 use super::ground::{Ground, block_on};
 use super::logging;
-use crate::config;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::mcp_servers;
 use crate::wire;
 use everloop_worker::run::Options;
 use tokio::sync::watch;
 
 pub(super) fn run(ground: &Ground, args: &WorkerArgs) -> Outcome {
     logging::start(&ground.settings)?;
-    let servers = config::mcp_servers(&ground.settings)?;
+    let servers = mcp_servers::read(&ground.settings)?;
     let client = ground.client()?;
     let mut options = Options {
         name: args.name.clone().unwrap_or_else(machine),

@@ -4,10 +4,8 @@
 //! `data_dir` of the file.
 
 mod file;
-mod servers;
 mod similar;
 
-pub(crate) use servers::mcp_servers;
 pub(crate) use similar::closest;
 
 use crate::failure::Failure;

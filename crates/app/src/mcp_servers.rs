@@ -1,6 +1,6 @@
 //! The file that `mcp_servers` names: programs that tasks may have started as MCP servers.
 
-use super::Settings;
+use crate::config::Settings;
 use crate::failure::Failure;
 use crate::wire::McpServers;
 
@@ -9,7 +9,7 @@ use crate::wire::McpServers;
 /// # Errors
 /// If the file can't be read, or is no list of servers.
 #[expect(clippy::disallowed_methods, reason = "the app reads its configuration")]
-pub(crate) fn mcp_servers(settings: &Settings) -> Result<McpServers, Failure> {
+pub(crate) fn read(settings: &Settings) -> Result<McpServers, Failure> {
     let Some(file) = settings.path("mcp_servers") else { return Ok(McpServers::default()) };
     let text = std::fs::read_to_string(&file).map_err(|error| {
         Failure::usage(format!("the MCP servers can't be read from {}", file.display()))
