@@ -85,6 +85,9 @@ fn head(mut stream: BufReader<TcpStream>) -> Result<Answering> {
     Ok(Answering { status, body })
 }
 
+/// How an answer is told whose body has no end.
+pub(crate) const CUT_OFF: &str = "the body was cut off";
+
 /// A line without its end.
 pub(crate) fn line(stream: &mut impl BufRead) -> Result<String> {
     let mut line = String::new();
@@ -101,7 +104,7 @@ impl Answering {
     /// Also where it is cut off.
     pub(crate) fn text(mut self) -> Result<String> {
         let mut text = String::new();
-        self.body.read_to_string(&mut text)?;
+        self.body.read_to_string(&mut text).context(CUT_OFF)?;
         Ok(text)
     }
 

@@ -1,5 +1,6 @@
 //! What a server showed before its files were damaged, and how far what it shows now differs.
 
+use crate::crash::oracle::http::CUT_OFF;
 use crate::faults::asking::{Answer, Asking};
 use anyhow::{Result, bail};
 use everloop_journal::export::verify_text;
@@ -108,6 +109,11 @@ impl Truth {
                 404 => {
                     found.lost += 1;
                     found.read(name, "not found");
+                }
+                // What is damaged was met after the first page had gone out: whoever reads it sees that it is not whole.
+                0 if *name == "export" && answer.text.contains(CUT_OFF) => {
+                    found.told += 1;
+                    found.read(name, "cut off");
                 }
                 0 => {
                     found.read(name, "no answer");
