@@ -22,6 +22,8 @@ use truth::Truth;
 const TASKS: u64 = 24;
 /// How long a start may take until it is ready, or has ended with an error.
 const START_MAX: Duration = Duration::from_secs(20);
+/// After so long a server that lives counts as one that will not be ready.
+const NOT_READY: Duration = Duration::from_secs(3);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -106,7 +108,10 @@ fn one(ground: &Ground, folder: &Path, truth: &Truth, name: &str, row: &mut Row)
             break Err(status);
         }
         if rig.is_ready(&running) {
-            break Ok(());
+            break Ok(true);
+        }
+        if start.elapsed() > NOT_READY && says_that_it_cannot_write(&rig)? {
+            break Ok(false);
         }
         if start.elapsed() > START_MAX {
             row.violation("start-hung", format!("{name}: {}", rig.log_tail()));
@@ -122,7 +127,11 @@ fn one(ground: &Ground, folder: &Path, truth: &Truth, name: &str, row: &mut Row)
             }
             "refused to start"
         }
-        Ok(()) => look(&rig, &mut running, truth, name, row)?,
+        Ok(true) => look(&rig, &mut running, truth, name, row)?,
+        Ok(false) => {
+            look(&rig, &mut running, truth, name, row)?;
+            "started, and says that it can't write"
+        }
     };
     let before = row.violations.len();
     panics(&rig, row);
@@ -130,6 +139,12 @@ fn one(ground: &Ground, folder: &Path, truth: &Truth, name: &str, row: &mut Row)
         row.violation("server-panicked", name.to_owned());
     }
     Ok(seen)
+}
+
+/// Whether the server lives, is not ready, and has logged that what it writes is refused.
+fn says_that_it_cannot_write(rig: &Rig) -> Result<bool> {
+    let lives = Asking::new(&rig.data)?.ask("GET", "/health/live", None).status == 200;
+    Ok(lives && rig.log().contains("a batch was not written"))
 }
 
 fn look(rig: &Rig, running: &mut Running, truth: &Truth, name: &str, row: &mut Row) -> Result<&'static str> {
