@@ -343,11 +343,9 @@ impl Pipeline {
                 return self.refuse(ops, &error);
             }
         };
-        // A batch that changes nothing says nothing about the database.
-        if !(writes.streams.is_empty() && writes.rows.is_empty()) {
-            self.lost = is_lost;
-            self.counters.failing.store(self.is_full() || is_lost, Ordering::Relaxed);
-        }
+        self.lost = is_lost;
+        // A batch that changes nothing says so too: whoever waits for this server to be ready sends it nothing to write meanwhile.
+        self.counters.failing.store(self.is_full() || is_lost, Ordering::Relaxed);
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
     }
 
