@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The member of an MCP call's `_meta` that makes its repetition known, as the header `Idempotency-Key` does: messages over
+/// standard input have no headers.
+pub const IDEMPOTENCY_META: &str = "everloop/idempotency-key";
+
 /// What to do about a step that was started and whose outcome is unknown because its attempt was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

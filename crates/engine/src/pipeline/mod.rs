@@ -323,7 +323,9 @@ impl Pipeline {
                 tracing::warn!(%source, "the outcome of a commit is unknown; reading the heads again");
                 match self.found(&writes) {
                     Ok(committed) => {
-                        is_lost = committed.moved.len() == writes.streams.len();
+                        // Rows that hang on no stream were written again by now.
+                        is_lost =
+                            !committed.moved.is_empty() && committed.moved.len() == writes.streams.len();
                         committed
                     }
                     Err(error) => {

@@ -6,7 +6,7 @@ use everloop_engine::pipeline::op::{Op, Wish};
 use everloop_store::error::StoreError;
 use everloop_store::memory::{Fault, MemoryStore};
 use everloop_store::port::WriteStore;
-use everloop_store::work::{Committed, Wanted, WorkingSet, WriteSet};
+use everloop_store::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
 use everloop_types::error::Code;
 use everloop_types::event::{ApprovalDecision, ApprovalRequested};
 use everloop_types::id::TaskId;
@@ -244,6 +244,18 @@ async fn a_database_that_takes_nothing_is_named_until_it_takes_something() {
     mute.store(false, Ordering::SeqCst);
     h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
     assert!(!h.engine.counters().failing.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn rows_that_are_written_again_tell_of_no_trouble() {
+    for fault in BOTH {
+        let h = Harness::new();
+        h.store.fail_next(fault);
+        let paused = Row::QueuePaused { queue: "default".to_owned(), paused: true };
+        h.engine.ask(Op::Rows(vec![paused])).await.unwrap();
+        assert_eq!(h.engine.read(|store| store.paused_queues()).await.unwrap(), ["default"], "{fault:?}");
+        assert!(!h.engine.counters().failing.load(Ordering::Relaxed), "{fault:?}");
+    }
 }
 
 async fn nothing_is_kept(h: &Harness) {

@@ -8,6 +8,8 @@ pub(crate) mod hosts;
 pub(crate) mod input;
 mod send;
 
+pub(crate) use send::IDEMPOTENCY_KEY;
+
 use crate::refusal;
 use everloop_types::error::{Code, Refusal, TaskError};
 use everloop_types::json::Json;

@@ -18,7 +18,7 @@ use url::Url;
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
 /// The header that makes an effect happen once where it is made.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Headers that go on to another origin: whatever else was given may be meant for the first one only.
 const ANY_ORIGIN: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 

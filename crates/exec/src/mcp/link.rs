@@ -2,8 +2,10 @@
 
 use super::Described;
 use super::input::Call;
+use crate::http::IDEMPOTENCY_KEY;
 use everloop_types::error::{Class, Code, TaskError};
 use everloop_types::json::Json;
+use everloop_types::step::IDEMPOTENCY_META;
 use everloop_worker::context::canonical;
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::RoleClient;
@@ -92,9 +94,6 @@ impl Question {
     }
 }
 
-/// The member of `_meta` that makes the repetition of a call known where there are no headers.
-const KEY: &str = "everloop/idempotency-key";
-
 /// The error of an exchange that came to no end.
 pub(super) const UNREACHABLE: &str = "mcp_unreachable";
 
@@ -134,7 +133,7 @@ pub(super) async fn over_http(
 ) -> Result<Service, TaskError> {
     let mut headers = headers.clone();
     if let Some(key) = key.and_then(|key| HeaderValue::from_str(key).ok()) {
-        headers.insert(HeaderName::from_static("idempotency-key"), key);
+        headers.insert(IDEMPOTENCY_KEY, key);
     }
     let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
         .custom_headers(headers)
@@ -195,7 +194,7 @@ impl Link {
     /// Calls a tool. Where there are no headers, the key goes with what is said about the call.
     pub(super) async fn call(self, call: &Call, key: &str) -> Result<Answered, TaskError> {
         let mut params = CallToolRequestParams::new(call.tool.clone()).with_arguments(call.arguments.clone());
-        params.meta.get_or_insert_default().0.0.insert(KEY.to_owned(), key.into());
+        params.meta.get_or_insert_default().0.0.insert(IDEMPOTENCY_META.to_owned(), key.into());
         match self.0.call_tool_once(params).await.map_err(told)? {
             CallToolResponse::Complete(result) => Ok(Answered::Done { result: json(&result)? }),
             CallToolResponse::Task(made) => {

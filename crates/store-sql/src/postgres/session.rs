@@ -103,7 +103,7 @@ impl Session {
         let params: [&(dyn ToSql + Sync); 2] = [&lost.pid, &lost.began];
         let rows = self.wait(self.client.query(&sql, &params))?;
         let rows = self.note(rows).map_err(classify)?;
-        match rows.iter().all(|row| row.get(0)) {
+        match rows.iter().all(|row| row.try_get(0).unwrap_or(false)) {
             true => Ok(()),
             false => Err(StoreError::Unavailable(
                 "what a lost connection had begun is still under way in PostgreSQL".into(),
