@@ -24,7 +24,8 @@ use dispatcher::Dispatcher;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{ReadStore, Reserve, WriteStore};
-use everloop_store::work::{Committed, Wanted, WriteSet};
+use everloop_store::rows::JobRow;
+use everloop_store::work::{Committed, Row, Wanted, WriteSet};
 use everloop_types::blob::BlobName;
 use everloop_types::error::{Code, Refusal};
 use everloop_types::id::{IncarnationId, TaskId, TenantId, WorkerId};
@@ -311,11 +312,8 @@ impl Pipeline {
         let claims = if self.is_full() { Vec::new() } else { self.dispatch(&mut batch, tools, ready) };
         self.claimed_any = !claims.is_empty() || !ops.is_empty();
         let writes = batch.write_set(tools);
-        let committed = if writes.streams.is_empty() && writes.rows.is_empty() {
-            Ok(Default::default())
-        } else {
-            self.parts.writer.commit(&writes)
-        };
+        let is_empty = writes.streams.is_empty() && writes.rows.is_empty();
+        let committed = if is_empty { Ok(Default::default()) } else { self.parts.writer.commit(&writes) };
         let mut is_lost = false;
         let committed = match committed {
             Ok(committed) => committed,
@@ -346,9 +344,19 @@ impl Pipeline {
             }
         };
         self.lost = is_lost;
-        // A batch that changes nothing says so too: whoever waits for this server to be ready sends it nothing to write meanwhile.
-        self.counters.failing.store(self.is_full() || is_lost, Ordering::Relaxed);
+        let is_failing = match is_empty {
+            true => self.counters.failing.load(Ordering::Relaxed) && !self.is_writable(),
+            false => is_lost,
+        };
+        self.counters.failing.store(self.is_full() || is_failing, Ordering::Relaxed);
         Ok(self.settle(batch, writes, committed, claims, ops.into_iter().zip(outcomes).collect()))
+    }
+
+    /// Whether something small can be written. Whoever waits for this server to be ready sends it nothing to write meanwhile.
+    fn is_writable(&mut self) -> bool {
+        let probe = JobRow { name: "probe".to_owned(), ran_at: self.parts.clock.now(), upto: None };
+        let writes = WriteSet { rows: vec![Row::JobPut(probe)], ..WriteSet::default() };
+        !self.is_full() && self.parts.writer.commit(&writes).is_ok()
     }
 
     /// Settles the last commit, if nobody knew yet what became of it. Who asked for it was refused.

@@ -247,6 +247,21 @@ async fn a_database_that_takes_nothing_is_named_until_it_takes_something() {
 }
 
 #[tokio::test]
+async fn a_batch_that_writes_nothing_does_not_say_that_writing_works() {
+    let h = Harness::new();
+    let is_failing = || h.engine.counters().failing.load(Ordering::Relaxed);
+    for fault in [Fault::Unavailable, Fault::Full] {
+        h.store.fail_next(fault);
+        h.submit(mock()).await.unwrap_err();
+        h.store.fail_next(fault);
+        h.engine.ask(Op::Expire).await.unwrap();
+        assert!(is_failing(), "{fault:?}");
+        h.engine.ask(Op::Expire).await.unwrap();
+        assert!(!is_failing(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_that_are_written_again_tell_of_no_trouble() {
     for fault in BOTH {
         let h = Harness::new();
