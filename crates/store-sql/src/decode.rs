@@ -1,5 +1,7 @@
 //! How columns become records. Each function names the columns that it reads, in order.
 
+use crate::encode;
+use crate::record;
 use crate::tally::Counted;
 use crate::value::{Row, array, array_opt, corrupt, number, time};
 use everloop_journal::digest;
@@ -15,7 +17,8 @@ use everloop_types::json::Json;
 use everloop_types::lease::LeaseToken;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
-use everloop_types::task::{DependsOn, Task};
+use everloop_types::task::{DependsOn, Task, Usage};
+use everloop_types::time::Timestamp;
 use everloop_types::worker::Worker;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,8 +32,10 @@ macro_rules! columns {
 }
 
 columns! {
-    loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject";
-    task_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.signature, t.kid";
+    loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.tenant, t.id, t.created_by, t.state, \
+        t.running_us, t.event_bytes, t.finished_at";
+    task_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.tenant, t.id, t.created_by, t.state, \
+        t.running_us, t.event_bytes, t.finished_at, t.signature, t.kid";
     event_columns = "e.seq, e.v, e.body_v, e.ts, e.type, e.actor, e.trace, e.hash, e.data_hash, e.codec, e.salt, e.data";
     key_columns = "hash, tenant, task, request, deleted_at";
     queue_columns = "q.lane, q.tenant, q.rank, q.task, q.since, q.concurrency, q.concurrency_limit";
@@ -46,10 +51,23 @@ pub(crate) fn head(row: &dyn Row, first: usize) -> Decoded<Head> {
     Ok(Head { seq: number(row, first)?, hash: array(row, first + 1)?, ts: time(row, first + 2)? })
 }
 
-/// The record of a task.
-pub(crate) fn task(row: &dyn Row, column: usize) -> Decoded<Task> {
-    serde_json::from_slice(row.bytes(column)?)
-        .map_err(|error| corrupt(format!("the record of a task: {error}")))
+/// The record of a task: the first column, and seven behind the head and the subject.
+fn task(row: &dyn Row, first: usize) -> Decoded<Task> {
+    Ok(Task {
+        id: TaskId(array(row, first + 6)?),
+        tenant: TenantId(array(row, first + 5)?),
+        created_by: actor(row.bytes(first + 7)?)?,
+        state: state(row, first + 8)?,
+        usage: Usage { running_us: number(row, first + 9)?, event_bytes: number(row, first + 10)? },
+        updated_at: time(row, first + 3)?,
+        finished_at: row.int_opt(first + 11)?.map(Timestamp::from_micros),
+        ..record::read(row.bytes(first)?)?
+    })
+}
+
+/// Who caused something.
+fn actor(bytes: &[u8]) -> Decoded<String> {
+    encode::actor_of(bytes).ok_or_else(|| corrupt("an actor that is neither an id nor text"))
 }
 
 /// `loaded_columns`, from this column on; without lease and relations.
@@ -65,8 +83,8 @@ pub(crate) fn loaded(row: &dyn Row, first: usize) -> Decoded<LoadedTask> {
 
 /// `task_columns`
 pub(crate) fn task_row(row: &dyn Row) -> Decoded<TaskRow> {
-    let signature = match array_opt(row, 5)? {
-        Some(bytes) => Some(Signature { kid: row.text(6)?.to_owned(), bytes }),
+    let signature = match array_opt(row, 12)? {
+        Some(bytes) => Some(Signature { kid: row.text(13)?.to_owned(), bytes }),
         None => None,
     };
     Ok(TaskRow {
@@ -104,7 +122,7 @@ pub(crate) fn event(row: &dyn Row, first: usize, tenant: TenantId, stream: Strea
         ts: time(row, first + 3)?,
         kind: kind(row.text(first + 4)?),
         body_v: number(row, first + 2)?,
-        actor: row.text(first + 5)?.to_owned(),
+        actor: actor(row.bytes(first + 5)?)?,
         trace: row.text_opt(first + 6)?.map(str::to_owned),
         data_hash,
         hash: array(row, first + 7)?,
@@ -119,6 +137,7 @@ fn payload(row: &dyn Row, first: usize) -> Decoded<Payload> {
 }
 
 fn kind(found: &str) -> Cow<'static, str> {
+    let found = encode::kind_of(found);
     match EventBody::KINDS.iter().find(|kind| **kind == found) {
         Some(kind) => Cow::Borrowed(kind),
         None => Cow::Owned(found.to_owned()),
@@ -132,7 +151,7 @@ pub(crate) fn key_row(row: &dyn Row) -> Decoded<KeyRow> {
         tenant: TenantId(array(row, 1)?),
         task: TaskId(array(row, 2)?),
         request: array(row, 3)?,
-        deleted_at: row.int_opt(4)?.map(everloop_types::time::Timestamp::from_micros),
+        deleted_at: row.int_opt(4)?.map(Timestamp::from_micros),
     })
 }
 

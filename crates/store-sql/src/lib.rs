@@ -18,6 +18,7 @@ pub mod migrate;
 mod open;
 mod postgres;
 mod read;
+mod record;
 mod sqlite;
 mod statement;
 mod tally;

@@ -11,6 +11,16 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// The value of each character, 32 for one that is none: ids are read on the write path.
+const VALUES: [u8; 256] = {
+    let mut values = [32; 256];
+    let mut value = 0;
+    while value < 32 {
+        values[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +45,11 @@ fn decode(text: &[u8]) -> Option<[u8; 16]> {
     }
     let mut n: u128 = 0;
     for &c in text {
-        let digit = ALPHABET.iter().position(|&a| a == c)?;
-        n = n << 5 | digit as u128;
+        let value = VALUES[usize::from(c)];
+        if value == 32 {
+            return None;
+        }
+        n = n << 5 | u128::from(value);
     }
     Some(n.to_be_bytes())
 }

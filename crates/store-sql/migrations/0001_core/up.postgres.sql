@@ -23,7 +23,7 @@ CREATE TABLE signing_key (
   created_at BIGINT NOT NULL
 );
 
--- `doc` is the record as JSON. Other columns repeat what lists filter by; `ended` and `finished_at` are null while the task
+-- `doc` is JSON of what no column says of the record, but for `spec`: columns repeat what lists filter by. `ended` and `finished_at` are null while the task
 -- lives, so that the partial indexes change once in its life.
 CREATE TABLE task (
   tenant BYTEA NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE task (
   priority INTEGER NOT NULL,
   kind TEXT COLLATE "C" NOT NULL,
   queue TEXT COLLATE "C" NOT NULL,
-  created_by TEXT COLLATE "C" NOT NULL,
+  created_by BYTEA NOT NULL,
   running_us BIGINT NOT NULL,
   event_bytes BIGINT NOT NULL,
   ended SMALLINT,
@@ -86,7 +86,8 @@ CREATE TABLE stream (
   UNIQUE (tenant, segment)
 );
 
--- `data_hash` is kept only where the payload is gone: else it is computed. Codec 0 is plain.
+-- `type` is one letter for the most common types. `actor` is a byte for the prefix of an id and its bytes, without the zeros at their
+-- end, or a zero and text. `data_hash` is kept only where the payload is gone: else it is computed. Codec 0 is plain.
 CREATE TABLE event (
   pos BIGINT PRIMARY KEY,
   stream BYTEA NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE event (
   body_v INTEGER NOT NULL,
   ts BIGINT NOT NULL,
   type TEXT COLLATE "C" NOT NULL,
-  actor TEXT COLLATE "C" NOT NULL,
+  actor BYTEA NOT NULL,
   trace TEXT COLLATE "C",
   hash BYTEA NOT NULL,
   data_hash BYTEA,

@@ -22,7 +22,7 @@ CREATE TABLE signing_key (
   created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- `doc` is the record as JSON. Other columns repeat what lists filter by; `ended` and `finished_at` are null while the task
+-- `doc` is JSON of what no column says of the record, but for `spec`: columns repeat what lists filter by. `ended` and `finished_at` are null while the task
 -- lives, so that the partial indexes change once in its life.
 CREATE TABLE task (
   number INTEGER PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE task (
   priority INTEGER NOT NULL,
   kind TEXT NOT NULL,
   queue TEXT NOT NULL,
-  created_by TEXT NOT NULL,
+  created_by BLOB NOT NULL,
   running_us INTEGER NOT NULL,
   event_bytes INTEGER NOT NULL,
   ended INTEGER,
@@ -86,7 +86,8 @@ CREATE TABLE stream (
   UNIQUE (tenant, segment)
 ) STRICT, WITHOUT ROWID;
 
--- `data_hash` is kept only where the payload is gone: else it is computed. Codec 0 is plain.
+-- `type` is one letter for the most common types. `actor` is a byte for the prefix of an id and its bytes, without the zeros at their
+-- end, or a zero and text. `data_hash` is kept only where the payload is gone: else it is computed. Codec 0 is plain.
 CREATE TABLE event (
   pos INTEGER PRIMARY KEY,
   stream BLOB NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE event (
   body_v INTEGER NOT NULL,
   ts INTEGER NOT NULL,
   type TEXT NOT NULL,
-  actor TEXT NOT NULL,
+  actor BLOB NOT NULL,
   trace TEXT,
   hash BLOB NOT NULL,
   data_hash BLOB,

@@ -2,6 +2,7 @@
 
 use super::session::Param;
 use crate::encode::{self, depends_on, int, stream_key};
+use crate::record;
 use crate::tally::Change;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{BlobRow, DependencyRow, KeyRow, Lane, LeaseRow, QueueRow};
@@ -26,8 +27,8 @@ pub(super) fn events<'a>(rows: &[(i64, &'a Event)]) -> Vec<Param<'a>> {
         column(rows, |(_, event)| i64::from(event.v)),
         column(rows, |(_, event)| i64::from(event.body_v)),
         column(rows, |(_, event)| event.ts.as_micros()),
-        column(rows, |(_, event)| &*event.kind),
-        column(rows, |(_, event)| &*event.actor),
+        column(rows, |(_, event)| encode::kind(&event.kind)),
+        column(rows, |(_, event)| encode::actor(&event.actor)),
         column(rows, |(_, event)| event.trace.as_deref()),
         column(rows, |(_, event)| &event.hash[..]),
         column(rows, |(_, event)| event.payload.is_none().then_some(&event.data_hash[..])),
@@ -42,7 +43,7 @@ pub(super) fn tasks<'a>(
     rows: &[(&'a StreamWrite, &'a TaskWrite)],
     new: bool,
 ) -> Result<Vec<Param<'a>>, StoreError> {
-    let docs = rows.iter().map(|(_, new)| encode::json(&*new.task)).collect::<Result<Vec<_>, _>>()?;
+    let docs = rows.iter().map(|(_, new)| record::write(&new.task)).collect::<Result<Vec<_>, _>>()?;
     let mut columns = vec![
         column(rows, |(_, new)| &new.task.tenant.0[..]),
         column(rows, |(_, new)| &new.task.id.0[..]),
@@ -50,7 +51,7 @@ pub(super) fn tasks<'a>(
         column(rows, |(_, new)| i64::from(new.task.spec.policy.priority)),
         column(rows, |(_, new)| &*new.task.spec.kind),
         column(rows, |(_, new)| &*new.task.spec.queue),
-        column(rows, |(_, new)| &*new.task.created_by),
+        column(rows, |(_, new)| encode::actor(&new.task.created_by)),
         column(rows, |(_, new)| int(new.task.usage.running_us)),
         column(rows, |(_, new)| int(new.task.usage.event_bytes)),
         column(rows, |(_, new)| encode::ended(&new.task)),

@@ -130,7 +130,7 @@ impl Loading {
                 if let Entry::Vacant(vacant) = self.set.tasks.entry(found.task) {
                     // Behind the row of the queue come the task and its lease, if it has one.
                     let lease =
-                        row.bytes_opt(12)?.map(|_| decode::lease_row(&Behind(row, 12))).transpose()?;
+                        row.bytes_opt(19)?.map(|_| decode::lease_row(&Behind(row, 19))).transpose()?;
                     vacant.insert(LoadedTask { lease, ..decode::loaded(row, 7)? });
                 }
                 if self.ready.insert(found.task) {

@@ -85,11 +85,11 @@ statements! {
         WHERE s.id = w.id";
     EVENT_INSERT = "INSERT INTO event (pos, stream, seq, tenant, v, body_v, ts, type, actor, trace, hash, data_hash, codec, \
         salt, data) SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bigint[], \
-        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bytea[], \
+        $7::bigint[], $8::text[], $9::bytea[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bytea[], \
         $15::bytea[])";
     TASK_INSERT = "INSERT INTO task (tenant, id, state, priority, kind, queue, created_by, running_us, event_bytes, ended, \
         finished_at, head_seq, head_ts, head_hash, parent, session, key, labels, search, kid, signature, doc, data_subject) \
-        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], \
+        SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
         $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::bytea[], \
         $16::bytea[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bytea[], $22::bytea[], $23::text[])";
     TASK_UPDATE = "UPDATE task AS t SET state = w.state, priority = w.priority, kind = w.kind, queue = w.queue, \
@@ -97,7 +97,7 @@ statements! {
         finished_at = w.finished_at, head_seq = w.head_seq, head_ts = w.head_ts, head_hash = w.head_hash, \
         parent = w.parent, session = w.session, key = w.key, labels = w.labels, search = w.search, \
         kid = coalesce(w.kid, t.kid), signature = coalesce(w.signature, t.signature), doc = w.doc \
-        FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], \
+        FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
         $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[], $15::bytea[], \
         $16::bytea[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bytea[], $22::bytea[]) \
         AS w(tenant, id, state, priority, kind, queue, created_by, running_us, event_bytes, ended, finished_at, head_seq, \

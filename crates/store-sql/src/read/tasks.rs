@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 enum Param<'a> {
     Int(i64),
     Text(Cow<'a, str>),
-    Bytes(&'a [u8]),
+    Bytes(Cow<'a, [u8]>),
 }
 
 impl Param<'_> {
@@ -46,7 +46,7 @@ impl<'a> Conditions<'a> {
     fn new(dialect: Dialect, tenant: &'a TenantId, filter: &'a TaskFilter) -> Self {
         let mut this = Self {
             dialect,
-            params: vec![Param::Bytes(&tenant.0)],
+            params: vec![Param::Bytes(tenant.0[..].into())],
             by: Vec::new(),
             index: None,
             others: String::new(),
@@ -66,11 +66,11 @@ impl<'a> Conditions<'a> {
         if let Some(parent) = &filter.parent {
             // One whose end is awaited may have had many children.
             let live = if filter.is_live() { " AND t.ended IS NULL" } else { "" };
-            let condition = this.condition("t.parent = #", Param::Bytes(&parent.0));
+            let condition = this.condition("t.parent = #", Param::Bytes(parent.0[..].into()));
             this.by = vec![format!("{condition}{live}")];
         }
         if let Some(session) = &filter.session {
-            let condition = this.condition("t.session = #", Param::Bytes(&session.0));
+            let condition = this.condition("t.session = #", Param::Bytes(session.0[..].into()));
             this.put(goes == Goes::BySession, condition, "");
         }
         if !filter.states.is_empty() {
@@ -121,7 +121,7 @@ impl<'a> Conditions<'a> {
             this.other(&condition);
         }
         if let Some(by) = &filter.created_by {
-            let condition = this.condition("t.created_by = #", Param::Text(by.into()));
+            let condition = this.condition("t.created_by = #", Param::Bytes(encode::actor(by).into()));
             this.other(&condition);
         }
         this

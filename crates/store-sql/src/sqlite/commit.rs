@@ -4,6 +4,7 @@ use super::run::Run;
 use super::{rows, sql};
 use crate::decode::counted;
 use crate::encode::{self, int, stream_key};
+use crate::record;
 use crate::tally::{Change, Counted, Tally};
 use crate::value::array;
 use everloop_store::error::StoreError;
@@ -162,8 +163,8 @@ fn insert_event(run: &mut Run<'_>, pos: i64, stream: &[u8; 16], event: &Event) -
             event.v,
             event.body_v,
             event.ts.as_micros(),
-            event.kind,
-            event.actor,
+            encode::kind(&event.kind),
+            encode::actor(&event.actor),
             event.trace,
             event.hash,
             data_hash,
@@ -187,7 +188,7 @@ fn put_task(
         task.spec.policy.priority,
         task.spec.kind,
         task.spec.queue,
-        task.created_by,
+        encode::actor(&task.created_by),
         int(task.usage.running_us),
         int(task.usage.event_bytes),
         encode::ended(task),
@@ -202,7 +203,7 @@ fn put_task(
         encode::search(task),
         new.signature.as_ref().map(|signature| &signature.kid),
         new.signature.as_ref().map(|signature| &signature.bytes[..]),
-        encode::json(task)?,
+        record::write(task)?,
     ];
     let (statement, own) = match place {
         Place::New => (&sql::TASK_INSERT, params![task.tenant.0, task.id.0, new.data_subject]),

@@ -16,7 +16,7 @@ const TAMPERING: &[&str] = &[
     "UPDATE event SET data = salt WHERE seq = 2",
     "UPDATE event SET data = NULL, salt = NULL, codec = NULL WHERE seq = 2",
     "UPDATE event SET data = NULL, salt = NULL, codec = NULL, data_hash = salt WHERE seq = 2",
-    "UPDATE event SET data = NULL, salt = NULL, codec = NULL, data_hash = hash, actor = 'usr_x' WHERE seq = 2",
+    "UPDATE event SET data = NULL, salt = NULL, codec = NULL, data_hash = hash, actor = salt WHERE seq = 2",
     "UPDATE event SET data_hash = hash",
 ];
 
