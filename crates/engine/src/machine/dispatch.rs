@@ -224,6 +224,35 @@ mod tests {
     }
 
     #[test]
+    fn workers_take_turns_as_long_as_they_have_room() {
+        let spec = worker(9, &["default"]);
+        let offer = |n, free| Offer { worker: WorkerId([n; 16]), spec: &spec, free };
+        let tasks = || (1..=6).map(|n| candidate("default", 1, n, 0, None)).collect::<Vec<_>>();
+        let planned = |offers: &[Offer<'_>], paused: &[&str]| {
+            let paused = paused.iter().map(|queue| (*queue).to_owned()).collect();
+            let matches = plan(offers, tasks(), &paused, &mut Turns::default(), &mut HashMap::new());
+            matches.iter().map(|m| (m.task.0[0], m.worker.0[0])).collect::<Vec<_>>()
+        };
+        let three = [offer(1, 1), offer(2, 3), offer(3, 1)];
+        assert_eq!(planned(&three, &["low"]), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 2)]);
+        assert_eq!(planned(&three, &["default"]), []);
+        assert_eq!(planned(&[], &[]), []);
+    }
+
+    #[test]
+    fn a_tenant_that_was_served_in_another_queue_is_not_behind_in_this_one() {
+        let spec = worker(9, &["high", "default"]);
+        let tasks = vec![
+            candidate("high", 1, 1, 0, None),
+            candidate("default", 1, 2, 0, None),
+            candidate("default", 2, 3, 0, None),
+            candidate("default", 1, 4, 0, None),
+            candidate("default", 2, 5, 0, None),
+        ];
+        assert_eq!(order(&spec, 9, tasks, &mut Turns::default()), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
     fn versions_and_capabilities_must_match() {
         let spec = worker(1, &["default"]);
         for (version, requires, found) in [

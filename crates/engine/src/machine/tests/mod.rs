@@ -1,5 +1,6 @@
 //! The rules as tables: what a task is, what happens to it, and which events come of it.
 
+mod fork;
 mod record;
 
 use super::evolve::{Meta, born, evolve};
