@@ -3,7 +3,7 @@
 use crate::encode;
 use crate::record;
 use crate::tally::Counted;
-use crate::value::{Row, array, array_opt, corrupt, number, time};
+use crate::value::{Behind, Row, array, array_opt, corrupt, number, time};
 use everloop_journal::digest;
 use everloop_store::error::StoreError;
 use everloop_store::rows::{
@@ -33,7 +33,8 @@ macro_rules! columns {
 
 columns! {
     loaded_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.tenant, t.id, t.created_by, t.state, \
-        t.running_us, t.event_bytes, t.finished_at";
+        t.running_us, t.event_bytes, t.finished_at, x.task, x.tenant, x.epoch, x.attempt, x.nonce, x.worker, x.incarnation, \
+        x.expires_at, x.batch, x.concurrency";
     task_columns = "t.doc, t.head_seq, t.head_hash, t.head_ts, t.data_subject, t.tenant, t.id, t.created_by, t.state, \
         t.running_us, t.event_bytes, t.finished_at, t.signature, t.kid";
     event_columns = "e.seq, e.v, e.body_v, e.ts, e.type, e.actor, e.trace, e.hash, e.data_hash, e.codec, e.salt, e.data";
@@ -70,13 +71,13 @@ fn actor(bytes: &[u8]) -> Decoded<String> {
     encode::actor_of(bytes).ok_or_else(|| corrupt("an actor that is neither an id nor text"))
 }
 
-/// `loaded_columns`, from this column on; without lease and relations.
+/// `loaded_columns`, from this column on; without relations.
 pub(crate) fn loaded(row: &dyn Row, first: usize) -> Decoded<LoadedTask> {
     Ok(LoadedTask {
         task: Arc::new(task(row, first)?),
         head: head(row, first + 1)?,
         data_subject: row.text_opt(first + 4)?.map(str::to_owned),
-        lease: None,
+        lease: row.bytes_opt(first + 12)?.map(|_| lease_row(&Behind(row, first + 12))).transpose()?,
         relations: Relations::default(),
     })
 }

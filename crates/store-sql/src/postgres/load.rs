@@ -6,10 +6,10 @@ use super::session::{Answer, Call, Param, PostgresRow, Session};
 use super::sql;
 use crate::decode;
 use crate::encode::{int, stream_key};
-use crate::value::{Behind, Row, array, time};
+use crate::value::{Row, array, time};
 use everloop_store::error::StoreError;
 use everloop_store::rows::DependencyRow;
-use everloop_store::work::{LoadedTask, Relations, Wanted, WorkingSet};
+use everloop_store::work::{Relations, Wanted, WorkingSet};
 use everloop_types::id::{TaskId, TenantId};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,7 +30,6 @@ pub(super) fn load(session: &mut Session, wanted: &Wanted) -> Result<WorkingSet,
     ];
     if !tasks.is_empty() {
         calls.push(Call::Run(&sql::LOAD_TASKS, pairs(&tasks)));
-        calls.push(Call::Run(&sql::LOAD_LEASES, vec![column(&tasks, |(_, task)| task.0.to_vec())]));
     }
     if !related.is_empty() {
         calls.push(Call::Run(&sql::LOAD_RELATIONS, pairs(&related)));
@@ -105,12 +104,6 @@ impl Loading {
                 let loaded = decode::loaded(row, 0)?;
                 self.set.tasks.insert(loaded.task.id, loaded);
             }
-            "LOAD_LEASES" => {
-                let lease = decode::lease_row(row)?;
-                if let Some(loaded) = self.set.tasks.get_mut(&lease.task) {
-                    loaded.lease = Some(lease);
-                }
-            }
             "LOAD_RELATIONS" => {
                 let of = (TenantId(array(row, 0)?), TaskId(array(row, 1)?));
                 let relations = self.relations.entry(of).or_default();
@@ -128,10 +121,8 @@ impl Loading {
             "READY" => {
                 let found = decode::queue_row(row)?;
                 if let Entry::Vacant(vacant) = self.set.tasks.entry(found.task) {
-                    // Behind the row of the queue come the task and its lease, if it has one.
-                    let lease =
-                        row.bytes_opt(19)?.map(|_| decode::lease_row(&Behind(row, 19))).transpose()?;
-                    vacant.insert(LoadedTask { lease, ..decode::loaded(row, 7)? });
+                    // Behind the row of the queue.
+                    vacant.insert(decode::loaded(row, 7)?);
                 }
                 if self.ready.insert(found.task) {
                     self.set.ready.push(found);

@@ -1,8 +1,7 @@
 //! Statements of the writer, set-wise, and the reads that differ from SQLite's.
 
 use crate::decode::{
-    blob_columns, dependency_columns, event_columns, key_columns, lease_columns, loaded_columns,
-    queue_columns,
+    blob_columns, dependency_columns, event_columns, key_columns, loaded_columns, queue_columns,
 };
 use crate::statement::statements;
 
@@ -10,9 +9,8 @@ statements! {
     NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
     LOAD_TASKS = concat!(
         "SELECT ", loaded_columns!(), " FROM unnest($1::bytea[], $2::bytea[]) AS w(tenant, id) \
-        JOIN task AS t ON t.tenant = w.tenant AND t.id = w.id"
+        JOIN task AS t ON t.tenant = w.tenant AND t.id = w.id LEFT JOIN lease AS x ON x.task = w.id"
     );
-    LOAD_LEASES = concat!("SELECT ", lease_columns!(), " FROM lease AS x WHERE x.task = ANY($1::bytea[])");
     LOAD_PREREQUISITES = concat!(
         "SELECT ", dependency_columns!(), " FROM dependency WHERE dependent = ANY($1::bytea[]) ORDER BY dependent, prerequisite"
     );
@@ -39,7 +37,7 @@ statements! {
             SELECT w.place, w.lane, w.per_tenant, \
                 (SELECT q.tenant FROM queue AS q WHERE q.lane = w.lane AND q.tenant > w.tenant ORDER BY q.tenant LIMIT 1) \
             FROM w WHERE w.tenant IS NOT NULL) \
-        SELECT ", queue_columns!(), ", ", loaded_columns!(), ", ", lease_columns!(), " FROM w CROSS JOIN LATERAL (\
+        SELECT ", queue_columns!(), ", ", loaded_columns!(), " FROM w CROSS JOIN LATERAL (\
             SELECT * FROM queue AS q WHERE q.lane = w.lane AND q.tenant = w.tenant AND (q.concurrency IS NULL \
                 OR NOT EXISTS (SELECT 1 FROM unnest($3::bigint[], $4::bytea[]) AS f(place, key) \
                     WHERE f.place = w.place AND f.key = q.concurrency)) \

@@ -1,8 +1,7 @@
 //! Statements of the writer, and the reads that differ from PostgreSQL's.
 
 use crate::decode::{
-    blob_columns, dependency_columns, event_columns, key_columns, lease_columns, loaded_columns,
-    queue_columns,
+    blob_columns, dependency_columns, event_columns, key_columns, loaded_columns, queue_columns,
 };
 use crate::statement::statements;
 
@@ -11,8 +10,9 @@ statements! {
     BEGIN_WRITE = "BEGIN IMMEDIATE";
     COMMIT = "COMMIT";
 
-    LOAD_TASK = concat!("SELECT ", loaded_columns!(), " FROM task AS t WHERE t.tenant = $1 AND t.id = $2");
-    LOAD_LEASE = concat!("SELECT ", lease_columns!(), " FROM lease AS x WHERE x.task = $1");
+    LOAD_TASK = concat!(
+        "SELECT ", loaded_columns!(), " FROM task AS t LEFT JOIN lease AS x ON x.task = t.id WHERE t.tenant = $1 AND t.id = $2"
+    );
     LOAD_PREREQUISITES = concat!(
         "SELECT ", dependency_columns!(), " FROM dependency WHERE dependent = $1 ORDER BY prerequisite"
     );

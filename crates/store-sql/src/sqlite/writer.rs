@@ -217,7 +217,6 @@ fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>,
     let Some(loaded) = run.one(&sql::LOAD_TASK, [tenant, id], |row| decode::loaded(row, 0))? else {
         return Ok(None);
     };
-    let lease = run.one(&sql::LOAD_LEASE, [id], decode::lease_row)?;
     let mut relations = Relations::default();
     if want.relations {
         let ties = run.one(&sql::LOAD_TIES, [id, tenant], |row| {
@@ -232,7 +231,7 @@ fn load_task(run: &mut Run<'_>, want: &WantedTask) -> Result<Option<LoadedTask>,
             })?;
         }
     }
-    Ok(Some(LoadedTask { lease, relations, ..loaded }))
+    Ok(Some(LoadedTask { relations, ..loaded }))
 }
 
 fn load_ready(
