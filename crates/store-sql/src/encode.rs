@@ -170,6 +170,7 @@ mod tests {
         );
         for kind in EventBody::KINDS.iter().chain(&["custom.a", "a.type.of.later"]) {
             assert_eq!(kind_of(super::kind(kind)), *kind);
+            assert!(kind.len() > 1, "{kind} would be taken for a short one");
         }
     }
 
