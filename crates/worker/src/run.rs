@@ -31,8 +31,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const _: () = assert!(HEARTBEAT.as_secs() + ANSWER.as_secs() < 30);
 /// Words about tasks that have not come yet, at most: a word may be faster than its task.
 const EARLY: usize = 256;
-/// How often leases are looked at.
-const LEASE_TICK: Duration = Duration::from_millis(500);
+/// How often leases are looked at: at least once between one third of the shortest and two.
+const LEASE_TICK: Duration = Duration::from_millis(250);
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]

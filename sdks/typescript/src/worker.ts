@@ -19,7 +19,7 @@ import { type AnyTask, allTasks } from "./task.js";
 /** How long a request for tasks or signals is held open. */
 const POLL_MS = 30_000;
 const HEARTBEAT_MS = 20_000;
-const LEASE_TICK_MS = 500;
+const LEASE_TICK_MS = 250;
 /** How long the renewal of leases may take. */
 const ANSWER_MS = 5_000;
 /** Words about tasks that have not come yet, at most: a word may be faster than its task. */

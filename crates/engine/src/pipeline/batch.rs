@@ -18,6 +18,7 @@ use everloop_types::error::{Code, Refusal};
 use everloop_types::event::{Digest, Event, EventBody, Head};
 use everloop_types::id::{TaskId, TenantId};
 use everloop_types::json::Json;
+use everloop_types::lease::LeaseToken;
 use everloop_types::limits::EVENT_DATA_BYTES;
 use everloop_types::random::Random;
 use everloop_types::stream::StreamName;
@@ -147,6 +148,12 @@ fn broken(error: impl std::fmt::Display) -> Refusal {
 }
 
 impl Batch {
+    /// Whether a lease that somebody holds is not taken away by what was decided so far.
+    pub(super) fn leaves(&self, task: TaskId, lease: LeaseToken) -> bool {
+        let held = |entry: &Entry| entry.lease.as_ref().is_some_and(|row| row.token == lease);
+        self.entries.get(&task).is_none_or(held)
+    }
+
     /// A batch with what was loaded for it.
     pub(super) fn new(loaded: WorkingSet) -> Self {
         let entry = |task: LoadedTask| Entry {

@@ -2,8 +2,8 @@
 
 use super::Pipeline;
 use super::batch::{Batch, Tools, append, data_of, use_of};
-use super::dispatcher::Poll;
-use super::op::{Answer, Op, Wish};
+use super::dispatcher::{Member, Poll};
+use super::op::{Answer, Claimed, Op, Wish};
 use crate::machine::{
     attempt, cancel, child, decision, dependency, due, input, lost, pause, project, resume, submit, update,
 };
@@ -157,22 +157,25 @@ impl Pipeline {
                     return Err(Refusal::not_found(format!("worker {worker}")).hint("register again"));
                 };
                 member.heard = heard;
+                let is_held = |member: &Member, claim: &Claimed| {
+                    member.held.contains(&claim.task.id) && batch.leaves(claim.task.id, claim.lease.token)
+                };
                 match &member.last {
                     Some((last, claimed)) if last == request => {
                         let held: Vec<_> =
-                            claimed.iter().filter(|c| member.held.contains(&c.task.id)).cloned().collect();
+                            claimed.iter().filter(|claim| is_held(member, claim)).cloned().collect();
                         member.undelivered.retain(|c| held.iter().all(|given| given.task.id != c.task.id));
                         let given =
                             held.iter().map(|claim| (claim.task.id, claim.lease.token)).collect::<Vec<_>>();
                         let _ = tasks.send(held);
                         // Whoever gets them now counts their term from now.
-                        self.renew(*worker, &given);
+                        self.renew(batch, *worker, &given);
                     }
                     Some(_) | None => {
                         member.polls.retain(|poll| !poll.tasks.is_closed());
                         let waiting = std::mem::take(&mut member.undelivered);
                         let mut waiting: Vec<_> =
-                            waiting.into_iter().filter(|c| member.held.contains(&c.task.id)).collect();
+                            waiting.into_iter().filter(|claim| is_held(member, claim)).collect();
                         if waiting.is_empty() {
                             member.polls.push_back(Poll { max: *max, request: *request, tasks });
                         } else {
@@ -185,13 +188,15 @@ impl Pipeline {
                             if let Err(waiting) = tasks.send(waiting) {
                                 member.undelivered.extend(waiting);
                             }
-                            self.renew(*worker, &given);
+                            self.renew(batch, *worker, &given);
                         }
                     }
                 }
                 Ok(Outcome::Ready(Answer::Done))
             }
-            Op::Renew { worker, leases } => Ok(Outcome::Ready(Answer::Lost(self.renew(*worker, leases)))),
+            Op::Renew { worker, leases } => {
+                Ok(Outcome::Ready(Answer::Lost(self.renew(batch, *worker, leases))))
+            }
             Op::Heard { worker, trouble } => {
                 let heard = self.parts.clock.monotonic();
                 let Some(member) = self.dispatcher.members.get_mut(worker) else {
@@ -248,7 +253,7 @@ impl Pipeline {
         }
     }
 
-    fn renew(&mut self, worker: WorkerId, leases: &[(TaskId, LeaseToken)]) -> Vec<TaskId> {
+    fn renew(&mut self, batch: &Batch, worker: WorkerId, leases: &[(TaskId, LeaseToken)]) -> Vec<TaskId> {
         let now = self.parts.clock.monotonic();
         if let Some(member) = self.dispatcher.members.get_mut(&worker) {
             member.heard = now;
@@ -256,7 +261,9 @@ impl Pipeline {
         let (mut lost, mut again) = (Vec::new(), Vec::new());
         for (task, token) in leases {
             match self.dispatcher.held.get_mut(task) {
-                Some(held) if held.token == *token && held.worker == worker => {
+                Some(held)
+                    if held.token == *token && held.worker == worker && batch.leaves(*task, *token) =>
+                {
                     held.ends = held.ends.map(|_| now + held.term);
                     again.extend(held.word.clone().map(|word| (*task, word)));
                 }

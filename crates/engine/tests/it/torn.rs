@@ -9,6 +9,7 @@ use everloop_store::port::WriteStore;
 use everloop_store::work::{Committed, Row, Wanted, WorkingSet, WriteSet};
 use everloop_types::error::{Code, TaskError};
 use everloop_types::event::{ApprovalDecision, LostReason};
+use everloop_types::limits;
 use everloop_types::state::State;
 use everloop_types::step::OnUnknown;
 use everloop_types::task::{Dependency, DependsOn, Parent, PauseReason};
@@ -443,15 +444,41 @@ async fn a_worker_that_is_removed_gets_nothing_more() {
     assert_eq!(held.task, task);
     let mut waiting = pin!(h.source.claim(worker, 1, Duration::from_secs(60), 2));
     sent(&mut waiting);
-    let mut removed = pin!(h.source.remove(worker));
-    sent(&mut removed);
-    // It may be in the same batch.
-    let heard = h.source.heartbeat(worker, None).await;
-    removed.await.unwrap();
+    // They may be in the same batch.
+    let (removed, heard) = tokio::join!(h.source.remove(worker), h.source.heartbeat(worker, None));
+    removed.unwrap();
     assert!(heard.is_err());
     assert!(h.engine.read(move |store| store.worker(worker)).await.unwrap().is_none());
     h.reaches(task, State::Queued).await;
     assert!(waiting.await.is_ok_and(|given| given.is_empty()) || h.state(task).await == State::Queued);
     let other = h.worker(1).await;
     assert_eq!(h.claim(other, 1).await.unwrap().task, task);
+}
+
+/// A lease that a batch takes away is neither renewed nor given again by what comes later in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_runs_out_is_not_renewed_by_what_comes_with_its_end() {
+    let s = Slowed::new();
+    let worker = s.h.worker(1).await;
+    let task = s.h.submit(mock()).await.unwrap().task.id;
+    let held = s.h.claim(worker, 1).await.unwrap();
+    s.gate.close();
+    let busy = s.h.submit(mock());
+    let later = async {
+        s.gate.reached().await;
+        s.h.clock.advance(limits::LEASE + Duration::from_secs(1));
+        let mut expire = pin!(s.h.engine.ask(Op::Expire));
+        sent(&mut expire);
+        let mut again = pin!(s.h.source.claim(worker, 1, Duration::ZERO, 1));
+        sent(&mut again);
+        let mut renewed = pin!(s.h.source.renew(worker, vec![(task, held.lease)]));
+        sent(&mut renewed);
+        s.gate.open();
+        tokio::join!(expire, again, renewed)
+    };
+    let (_, (expired, again, renewed)) = tokio::join!(busy, later);
+    expired.unwrap();
+    assert!(again.unwrap().is_empty());
+    assert_eq!(renewed.unwrap(), [task]);
+    assert_eq!(s.h.state(task).await, State::Queued);
 }
