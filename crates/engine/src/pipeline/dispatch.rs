@@ -60,6 +60,8 @@ impl Pipeline {
                 *count -= 1;
             }
         }
+        // What neither runs nor may run after this commit is not full.
+        caps.retain(|key, _| running.contains_key(key));
         running.retain(|_, count| *count > 0);
         self.dispatcher.running = running;
         self.dispatcher.turns = turns;

@@ -12,7 +12,7 @@ use everloop_types::event::{ApprovalDecision, ApprovalRequested};
 use everloop_types::id::TaskId;
 use everloop_types::state::State;
 use everloop_types::stream::StreamName;
-use everloop_types::task::TaskSpec;
+use everloop_types::task::{Concurrency, TaskSpec};
 use everloop_types::time::Timestamp;
 use everloop_types::wait::Wait;
 use everloop_worker::source::{AttemptEnd, Signal, WorkSource};
@@ -271,6 +271,16 @@ async fn rows_that_are_written_again_tell_of_no_trouble() {
         assert_eq!(h.engine.read(|store| store.paused_queues()).await.unwrap(), ["default"], "{fault:?}");
         assert!(!h.engine.counters().failing.load(Ordering::Relaxed), "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_cap_that_nobody_came_under() {
+    let h = Harness::new();
+    let mut spec = mock();
+    spec.policy.concurrency = Some(Concurrency { key: "one".to_owned(), limit: 1 });
+    let task = h.submit(TaskSpec { input: None, ..spec }).await.unwrap().task.id;
+    h.wish(task, Wish::Cancel { reason: None }).await.unwrap();
+    nothing_is_kept(&h).await;
 }
 
 async fn nothing_is_kept(h: &Harness) {
