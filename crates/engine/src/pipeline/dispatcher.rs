@@ -156,7 +156,12 @@ impl Dispatcher {
             let task = if lease.incarnation.is_none() { store.task(lease.tenant, lease.task)? } else { None };
             let term = task.as_ref().map_or(limits::LEASE, |row| row.task.spec.policy.lease());
             read.hold(&lease, term, monotonic);
-            if let (Some(row), Some(held)) = (task, read.held.get_mut(&lease.task)) {
+            let Some(held) = read.held.get_mut(&lease.task) else { continue };
+            if lease.incarnation.is_some() {
+                // Its holder was in an earlier run of the server, and is gone with that.
+                held.ends = Some(monotonic);
+            }
+            if let Some(row) = task {
                 held.word = match row.task.state {
                     State::Pausing => Some(Signal::Pause),
                     State::Cancelling => Some(Signal::Cancel { grace: row.task.spec.policy.grace() }),

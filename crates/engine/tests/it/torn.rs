@@ -301,6 +301,19 @@ async fn a_long_lease_is_as_long_after_a_restart() {
     assert_eq!(again.state(task).await, State::Queued);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_run_held_is_taken_back_though_the_first_try_fails() {
+    let h = Harness::new();
+    let _stop = start(&h, pay);
+    let task = h.submit(mock()).await.unwrap().task.id;
+    while !h.kinds(task).iter().any(|kind| kind == "step.started") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    h.store.fail_next(Fault::Unavailable);
+    let again = Harness::over(h.store.clone(), 256);
+    again.reaches(task, State::Queued).await;
+}
+
 fn pay(context: Context) -> BoxFuture<'static, Result<everloop_types::json::Json, Stop>> {
     Box::pin(async move {
         context

@@ -260,17 +260,22 @@ impl Job {
         task
     }
 
+    /// How many tasks it goes on for.
+    fn passed_on(&self, task: TaskId) -> usize {
+        let oracle = self.world.oracle();
+        let before = |task: &TaskId| oracle.tasks.get(task).and_then(|told| told.task.spec.continues);
+        std::iter::successors(before(&task), before).count()
+    }
+
     /// Looks after a task until it, and those that go on for it, have ended; gives the last of them.
     async fn look_after(&mut self, first: TaskId) -> Option<TaskId> {
         let (mut task, mut program) = (first, self.program.clone());
+        // The key may have been passed on before its first owner's submit was answered.
+        for _ in 0..self.passed_on(first) {
+            program = program.then.take().map_or(program, |then| *then);
+        }
         loop {
             let ended = self.until_its_end(task, &program).await?;
-            // The key may have been passed on before its first owner's submit was answered.
-            if ended.task().spec.continues.is_some()
-                && let Some(then) = program.then.take()
-            {
-                program = *then;
-            }
             self.ends_as_written(&ended, &program);
             let Some(next) = ended.task().continued_as else {
                 self.program = program;
