@@ -93,7 +93,7 @@ impl Checks {
         });
         self.millis(policy.timeout_ms, "policy.timeout_ms", 1);
         self.millis(policy.grace_ms, "policy.grace_ms", 0);
-        self.millis(policy.lease_ms, "policy.lease_ms", 1_000);
+        self.millis(policy.lease_ms, "policy.lease_ms", limits::LEASE_LEAST.as_secs() * 1_000);
         let retry = &policy.retry;
         self.that((1..=1_000).contains(&retry.max_tries), "policy.retry.max_tries", || {
             "must be 1 to 1000: 1 is a task that is tried once".to_owned()

@@ -14,10 +14,9 @@ use crate::repeats::Repeats;
 use everloop_journal::keys::SigningKey;
 use everloop_store::error::StoreError;
 use everloop_store::port::{Blob, ReadStore, Reserve, WriteStore};
-use everloop_store::rows::{Installation, LeaseRow};
+use everloop_store::rows::Installation;
 use everloop_types::blob::{BlobName, VALUE};
 use everloop_types::error::{Code, Refusal};
-use everloop_types::event::{LostReason, SYSTEM};
 use everloop_types::id::{IdGenerator, IncarnationId, TaskId, TenantId};
 use everloop_types::json::Json;
 use everloop_types::limits;
@@ -89,7 +88,6 @@ impl Engine {
         let incarnation = IncarnationId(ids.next(parts.clock.now(), &*parts.random));
         let tails = Arc::new(Tails::default());
         let wake = Arc::new(Wake::default());
-        let stale = parts.reader.leases()?;
         let (pipeline, writer) = pipeline::open(pipeline::Parts {
             writer: parts.writer,
             reader: parts.reader.clone(),
@@ -103,7 +101,7 @@ impl Engine {
             digest_every: parts.digest_every,
             reserve: parts.reserve,
         })?;
-        let recovery = Box::pin(release(pipeline.clone(), stale));
+        let recovery = Box::pin(release(pipeline.clone()));
         let reads = Reads::new(parts.reader.clone(), inline);
         let blobs = Arc::new(Blobs::new(parts.blobs, reads.clone()));
         let reconciler = Reconciler {
@@ -332,21 +330,11 @@ impl Engine {
     }
 }
 
-/// Takes back what workers of earlier runs of the server held in its own process: they are gone with it.
-async fn release(pipeline: Handle, leases: Vec<LeaseRow>) {
-    let released = leases.into_iter().filter(|lease| lease.incarnation.is_some()).map(|lease| Op::Wish {
-        tenant: lease.tenant,
-        task: lease.task,
-        actor: SYSTEM.to_owned(),
-        wish: Wish::Lost { token: lease.token, reason: LostReason::Expired },
-    });
-    let mut released = released.peekable();
-    while released.peek().is_some() {
-        for answer in pipeline.ask_all(released.by_ref().take(limits::COMMIT_COMMANDS).collect()).await {
-            if let Err(refusal) = answer {
-                tracing::warn!(%refusal, "a lease of an earlier run could not be released");
-            }
-        }
+/// Takes back what workers of earlier runs of the server held in its own process: they are gone with it. What can't be written
+/// now is asked for again by the reconciler.
+async fn release(pipeline: Handle) {
+    if let Err(refusal) = pipeline.ask(Op::Expire).await {
+        tracing::warn!(%refusal, "what an earlier run held could not be taken back yet");
     }
 }
 

@@ -65,6 +65,8 @@ pub const FOLLOWED_BYTES: usize = 32 * 1024 * 1024;
 pub const LOST_ATTEMPTS: u32 = 5;
 /// The longest time a request may wait for a task's end (`?wait=`).
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The shortest life of a lease that a task may ask for: a worker must get to renew it between one third of it and two.
+pub const LEASE_LEAST: Duration = Duration::from_secs(1);
 /// Life of a lease that is not renewed.
 pub const LEASE: Duration = Duration::from_secs(90);
 /// A worker that was not heard from for so long is offline.

@@ -8,6 +8,7 @@ use crate::source::{Assignment, Signal, SourceError, Sourced, TaskSignal, WorkSo
 use everloop_types::error::Code;
 use everloop_types::id::{TaskId, WorkerId};
 use everloop_types::lease::LeaseToken;
+use everloop_types::limits;
 use everloop_types::names;
 use everloop_types::time::Clock;
 use everloop_types::worker::WorkerSpec;
@@ -33,6 +34,7 @@ const _: () = assert!(HEARTBEAT.as_secs() + ANSWER.as_secs() < 30);
 const EARLY: usize = 256;
 /// How often leases are looked at: at least once between one third of the shortest and two.
 const LEASE_TICK: Duration = Duration::from_millis(250);
+const _: () = assert!(LEASE_TICK.as_millis() < limits::LEASE_LEAST.as_millis() / 3);
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
