@@ -18,7 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 /// What every worker of this crate can do beyond its kinds: [`everloop_types::worker::Replay`].
@@ -83,6 +83,9 @@ struct Running {
     lease: Option<(LeaseToken, Duration, watch::Sender<Duration>)>,
 }
 
+/// The attempts that run, by task.
+type Held = BTreeMap<TaskId, Running>;
+
 /// The last words about attempts that are not there, by task and attempt.
 type Early = BTreeMap<(TaskId, u32), TaskSignal>;
 
@@ -104,7 +107,7 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let Some(mut id) = self.register(&spec, &mut stop).await? else { return Ok(()) };
-        let mut running: BTreeMap<TaskId, Running> = BTreeMap::new();
+        let mut running = Held::new();
         let mut attempts: JoinSet<(TaskId, u32)> = JoinSet::new();
         let mut early: Early = BTreeMap::new();
         let mut request = 0;
@@ -135,13 +138,7 @@ impl Worker {
                         break;
                     }
                 }
-                Some(ended) = attempts.join_next() => {
-                    if let Ok((task, attempt)) = ended
-                        && running.get(&task).is_some_and(|running| running.attempt == attempt)
-                    {
-                        running.remove(&task);
-                    }
-                }
+                Some(ended) = attempts.join_next() => forget(&mut running, ended),
                 heard = signalled => {
                     signals = None;
                     match heard {
@@ -195,7 +192,7 @@ impl Worker {
                 }
             }
         }
-        self.drain(&running, attempts).await;
+        self.drain(id, running, attempts).await;
         Ok(())
     }
 
@@ -254,7 +251,7 @@ impl Worker {
         worker: WorkerId,
         assignment: Assignment,
         renewed: Duration,
-        running: &mut BTreeMap<TaskId, Running>,
+        running: &mut Held,
         attempts: &mut JoinSet<(TaskId, u32)>,
     ) {
         let (task, attempt) = (assignment.task, assignment.attempt);
@@ -277,7 +274,7 @@ impl Worker {
     }
 
     /// Renews leases that are a third through, and stops what was not renewed for two thirds.
-    async fn renew(&self, id: WorkerId, running: &mut BTreeMap<TaskId, Running>) {
+    async fn renew(&self, id: WorkerId, running: &mut Held) {
         let now = self.clock.monotonic();
         let mut due = Vec::new();
         for (task, attempt) in running.iter() {
@@ -309,8 +306,9 @@ impl Worker {
         }
     }
 
-    /// Lets attempts end, then asks them to give their tasks back at the next step, then stops them.
-    async fn drain(&self, running: &BTreeMap<TaskId, Running>, mut attempts: JoinSet<(TaskId, u32)>) {
+    /// Asks attempts to give their tasks back at the next step, and keeps their leases until they do; then stops those that
+    /// are left.
+    async fn drain(&self, id: WorkerId, mut running: Held, mut attempts: JoinSet<(TaskId, u32)>) {
         for attempt in running.values() {
             attempt.control.send_if_modified(|control| {
                 let running = *control == Control::Run;
@@ -320,7 +318,19 @@ impl Worker {
                 running
             });
         }
-        let ended = async { while attempts.join_next().await.is_some() {} };
+        let ended = async {
+            let mut lease_tick = tokio::time::interval(LEASE_TICK);
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = attempts.join_next() => match ended {
+                        Some(ended) => forget(&mut running, ended),
+                        None => break,
+                    },
+                    _ = lease_tick.tick() => self.renew(id, &mut running).await,
+                }
+            }
+        };
         if tokio::time::timeout(self.options.drain, ended).await.is_err() {
             tracing::info!(left = attempts.len(), "tasks did not come to a step in time and are cut off");
         }
@@ -328,8 +338,17 @@ impl Worker {
     }
 }
 
+/// An attempt has come to its end; a later one of its task goes on.
+fn forget(running: &mut Held, ended: Result<(TaskId, u32), JoinError>) {
+    if let Ok((task, attempt)) = ended
+        && running.get(&task).is_some_and(|running| running.attempt == attempt)
+    {
+        running.remove(&task);
+    }
+}
+
 /// Tells an attempt; gives whether it is there.
-fn tell(running: &BTreeMap<TaskId, Running>, signal: &TaskSignal) -> bool {
+fn tell(running: &Held, signal: &TaskSignal) -> bool {
     let Some(attempt) = running.get(&signal.task).filter(|running| running.attempt == signal.attempt) else {
         return false;
     };

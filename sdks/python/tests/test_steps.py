@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter
@@ -124,7 +125,7 @@ def test_results_come_back_as_their_annotations_say(working: Working, client: Cl
 
 def lose(worker: Worker) -> None:
     """The worker is not heard from any more, as if it had been killed: its leases run out."""
-    worker.take_no_more()
+    worker.core.transport.close()
 
 
 class Odd(Exception):
@@ -359,6 +360,38 @@ def test_code_that_never_comes_to_a_recorded_step_stands_still(working: Working,
     client.signal(task_id, "go")
     paused = until(lambda: client.get_task(task_id).get("paused"))
     assert "without recorded step first#1" in paused["details"]["what"]
+
+
+def test_a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step(working: Working, client: Client) -> None:
+    runs: list[int] = []
+    release = threading.Event()
+
+    @task(name="stopping", policy={"lease_ms": 1000})
+    def slow() -> str:
+        def take_time() -> str:
+            runs.append(1)
+            release.wait(60)
+            return "taken"
+
+        took = step("slow", take_time)
+        return step("after", lambda: took)
+
+    first = working(slow)
+    task_id = client.submit(slow)["id"]
+    until(lambda: runs)
+    renewals: list[str] = []
+    first.core.transport.on_request = lambda _, path: renewals.append(path) if path.endswith("/renew") else None
+    stopping = threading.Thread(target=first.stop, args=(60.0,))
+    stopping.start()
+    # Each comes when a third of the lease has passed: it would have run out by now.
+    until(lambda: len(renewals) > 6, 20)
+    release.set()
+    stopping.join()
+    working(slow)
+    assert client.result(task_id, 90) == "taken"
+    assert len(runs) == 1
+    assert client.get_task(task_id)["attempt"] == 2
+    assert re.findall('task.lease_lost.*"reason":"([a-z_]+)"', client.export(task_id)) == ["handed_back"]
 
 
 @pytest.mark.parametrize("policy", ["ask", "verify", "fail", "rerun"])

@@ -204,6 +204,8 @@ export class Worker {
           signal,
         });
         const held = await this.#confirm(answer.assignments, asked);
+        // Who leaves gives back what came too late.
+        if (isStopped()) return;
         for (const assignment of held.assignments) await this.#begin(assignment, held.renewed);
       } catch (error) {
         if (isStopped()) return;

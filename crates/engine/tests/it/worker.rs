@@ -195,3 +195,45 @@ async fn a_word_that_is_faster_than_its_task_is_heard() {
     assert!(done.is_empty(), "{done:?}");
     assert_eq!(*source.ends.lock().unwrap(), [AttemptEnd::Cancelled]);
 }
+
+/// Does one step that takes its time.
+struct Long(Duration);
+
+impl Executor for Long {
+    fn offer(&self) -> KindOffer {
+        KindOffer::new("mock")
+    }
+    fn about(&self) -> &str {
+        ""
+    }
+    fn run(&self, context: Context) -> BoxFuture<'_, Result<Json, Stop>> {
+        Box::pin(async move {
+            let step = async {
+                tokio::time::sleep(self.0).await;
+                Ok(())
+            };
+            context.step("long").run::<(), _>(step).await?;
+            context.boundary()?;
+            Ok(Json::null())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step() {
+    let source = Arc::new(Slow::new(Duration::from_secs(3), Duration::ZERO));
+    let (stop, stopped) = watch::channel(false);
+    let worker = Worker {
+        source: source.clone(),
+        registry: Registry::default().with(Arc::new(Long(Duration::from_secs(8)))),
+        clock: Arc::new(Virtual(Instant::now())),
+        options: Options { drain: Duration::from_secs(10), ..Options::default() },
+    };
+    let stops = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send_replace(true);
+    };
+    let (ran, ()) = tokio::join!(worker.run(stopped), stops);
+    ran.unwrap();
+    assert_eq!(*source.ends.lock().unwrap(), [AttemptEnd::Released]);
+}

@@ -74,7 +74,8 @@ class Worker:
         self._early: dict[tuple[str, int], dict[str, Any]] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
-        self._threads: list[threading.Thread] = []
+        #: Asks for tasks, once the worker has started.
+        self._claims: threading.Thread | None = None
 
     @property
     def id(self) -> str:
@@ -110,10 +111,14 @@ class Worker:
         self.register()
         if self._is_stopping:
             return
-        for run in (self._claim, self._listen, self._keep, self._beat):
-            thread = threading.Thread(target=self._guarded, args=(run,), name=f"everloop{run.__name__}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._claims = self._thread(self._claim)
+        for run in (self._listen, self._keep, self._beat):
+            self._thread(run)
+
+    def _thread(self, run: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=self._guarded, args=(run,), name=f"everloop{run.__name__}", daemon=True)
+        thread.start()
+        return thread
 
     def serve(self) -> None:
         """Works until SIGTERM or Ctrl-C, then lets running tasks go on for a while, and gives back the rest."""
@@ -135,21 +140,21 @@ class Worker:
                 signal.signal(sign, handler)
             self.stop()
 
-    def take_no_more(self) -> None:
-        """Takes no more tasks: nobody shall be given to a worker that is about to go."""
+    def stop(self, drain: float | None = None) -> None:
+        """Takes no more tasks, lets those that run come to a step, and gives them back."""
+        ends = time.monotonic() + (self.drain if drain is None else drain)
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
-        self.core.transport.abort(f"{BASE}/workers/{self.id}/claim")
-
-    def stop(self, drain: float | None = None) -> None:
-        """Takes no more tasks, lets those that run come to a step, and gives them back."""
-        self.take_no_more()
+        # Nobody shall be given to a worker that is about to go; a request for tasks may be about to be sent.
+        while self._claims and self._claims.is_alive() and time.monotonic() < ends:
+            self.core.transport.abort(f"{BASE}/workers/{self.id}/claim")
+            self._claims.join(0.02)
         with self._changed:
             for attempt in self._running.values():
                 if attempt.control == RUN:
                     attempt.tell(HAND_BACK)
-            self._changed.wait_for(lambda: not self._running, timeout=self.drain if drain is None else drain)
+            self._changed.wait_for(lambda: not self._running, timeout=max(0.0, ends - time.monotonic()))
         if self.id:
             try:
                 self.core.transport.call("DELETE", f"{BASE}/workers/{self.id}", repeatable=True, tries=3)
@@ -298,8 +303,8 @@ class Worker:
         attempt.tell(controls[word["signal"]], None if grace is None else grace / 1000)
 
     def _keep(self) -> None:
-        """Renews leases that are a third through, and ends what may not go on."""
-        while not self._is_stopping:
+        """Renews leases that are a third through, and ends what may not go on, until a worker that stops holds nothing."""
+        while self._running or not self._is_stopping:
             time.sleep(TICK)
             now = time.monotonic()
             with self._changed:
