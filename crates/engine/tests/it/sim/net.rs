@@ -12,7 +12,7 @@ use everloop_types::lease::LeaseToken;
 use everloop_types::worker::WorkerSpec;
 use everloop_worker::source::{Assignment, AttemptEnd, Frame, SourceError, Sourced, TaskSignal, WorkSource};
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// No answer came: nobody knows whether it was done.
@@ -78,9 +78,28 @@ pub(crate) struct Remote {
     pub(crate) world: Arc<World>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) dice: Dice,
+    /// As whom the server knows it.
+    pub(crate) known_as: Mutex<Option<WorkerId>>,
 }
 
 impl Remote {
+    fn known_as(&self) -> MutexGuard<'_, Option<WorkerId>> {
+        self.known_as.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says goodbye. If nobody hears it, what it held waits for the end of its leases.
+    pub(crate) async fn leave(&self) {
+        let Some(worker) = self.known_as().take() else { return };
+        for _ in 0..3 {
+            let goodbye = self.ask(move |server| {
+                Box::pin(async move { server.remote.remove(worker).await.map_err(SourceError::Refused) })
+            });
+            if goodbye.await.is_ok() {
+                return;
+            }
+        }
+    }
+
     fn ask<R: Send + 'static>(
         &self,
         ask: impl Fn(Arc<Server>) -> BoxFuture<'static, Result<R, SourceError>> + Send + Sync + 'static,
@@ -96,9 +115,14 @@ impl Remote {
 
 impl WorkSource for Remote {
     fn register(&self, spec: WorkerSpec) -> Sourced<'_, WorkerId> {
-        self.ask(move |server| {
-            let spec = spec.clone();
-            Box::pin(async move { server.remote.register(spec).await })
+        Box::pin(async move {
+            let register = self.ask(move |server| {
+                let spec = spec.clone();
+                Box::pin(async move { server.remote.register(spec).await })
+            });
+            let worker = register.await?;
+            *self.known_as() = Some(worker);
+            Ok(worker)
         })
     }
 

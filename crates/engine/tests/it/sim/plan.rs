@@ -19,6 +19,9 @@ pub(crate) struct Plan {
     pub(crate) embedded: u32,
     pub(crate) remote: u32,
     pub(crate) slots: u32,
+    /// How often each worker elsewhere leaves in order, and about how long it stays.
+    pub(crate) leaves: u32,
+    pub(crate) stays: Duration,
     pub(crate) followers: u32,
     pub(crate) feeds: u32,
     pub(crate) digest_every: u64,
@@ -144,6 +147,7 @@ impl Plan {
             versions: often(300, 300),
         };
         let sqlite = Dice::new(seed, "medium").per_mille(350);
+        let leaving = Dice::new(seed, "leaving");
         let mut plan = Self {
             seed,
             sqlite,
@@ -155,6 +159,8 @@ impl Plan {
             embedded,
             remote,
             slots: *dice.pick(&[1, 2, 3, 8]),
+            leaves: if leaving.per_mille(400) { leaving.small(1, 5) } else { 0 },
+            stays: secs(leaving.range(5, 200)),
             followers: dice.small(0, 4),
             feeds: dice.small(0, 2),
             digest_every: *dice.pick(&[2, 5, 16, 256]),

@@ -10,8 +10,8 @@ use super::{chaos, client, follower, server};
 use everloop_types::state::State;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -88,8 +88,9 @@ fn start(world: &Arc<World>) -> Cast {
         let skew = i64::try_from(dice.within(plan.faults.skew * 2).as_micros()).unwrap();
         let skew = skew - i64::try_from(plan.faults.skew.as_micros()).unwrap();
         let machine = Arc::new(Machine::new(&name, world.start, skew));
-        let source = Arc::new(Remote { world: world.clone(), machine: machine.clone(), dice });
-        cast.workers.spawn(server::work(world, &machine, source, None, &name, stopped.clone()));
+        let source =
+            Remote { world: world.clone(), machine: machine.clone(), dice, known_as: Mutex::default() };
+        cast.workers.spawn(server::employ(world.clone(), machine.clone(), Arc::new(source), stopped.clone()));
         machines.push(machine);
     }
     for n in 0..plan.clients {

@@ -3,6 +3,7 @@
 use super::disk::Watched;
 use super::executor::Sim;
 use super::machine::{Machine, Slowed};
+use super::net::Remote;
 use super::world::World;
 use everloop_control::{Control, Options as ControlOptions, Parts as ControlParts};
 use everloop_engine::engine::{Engine, Parts};
@@ -188,6 +189,41 @@ pub(crate) fn work(
         if let Err(error) = run.await {
             world.say(&name, format_args!("stops: {error}"));
         }
+    }
+}
+
+/// A worker elsewhere. Now and then it leaves in order, and another one takes its place.
+pub(crate) async fn employ(
+    world: Arc<World>,
+    machine: Arc<Machine>,
+    source: Arc<Remote>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let dice = world.dice(&format!("{} leaves", machine.name));
+    for n in 0.. {
+        let name = if n == 0 { machine.name.clone() } else { format!("{}.{n}", machine.name) };
+        let (stop, leaves) = watch::channel(false);
+        let mut working = std::pin::pin!(work(&world, &machine, source.clone(), None, &name, leaves));
+        let leaving = async {
+            if n >= world.plan.leaves {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(dice.about(world.plan.stays)).await;
+            world.fault("workers that left in order", &machine.name);
+        };
+        tokio::select! {
+            biased;
+            () = &mut working => return,
+            () = leaving => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+        stop.send_replace(true);
+        working.await;
+        source.leave().await;
+        if *stopped.borrow() {
+            return;
+        }
+        tokio::time::sleep(dice.within(Duration::from_secs(5))).await;
     }
 }
 
