@@ -13,12 +13,13 @@ use everloop_types::error::{Class, Code, Refusal, TaskError};
 use everloop_types::event::Level;
 use everloop_types::id::TaskId;
 use everloop_types::json::Json;
-use everloop_types::step::step_key;
+use everloop_types::step::{OnUnknown, step_key};
 use everloop_types::task::{ChildPolicy, Parent, Progress, TaskSpec};
 use everloop_types::worker::KindOffer;
 use everloop_worker::context::Context;
 use everloop_worker::executor::{Executor, Stop};
 use futures_util::future::{BoxFuture, join_all};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,6 +68,7 @@ impl Sim {
         Box::pin(async move {
             match op {
                 Op::Step { .. } => self.step(context, scope, op).await,
+                Op::Caught { name, ms } => self.caught(context, scope, name, *ms).await,
                 Op::Sleep { name, ms } => context.sleep(name, Duration::from_millis(*ms)).await,
                 Op::Input { name, word } => {
                     let got: String = context.wait_input(name).await?.parse()?;
@@ -119,28 +121,11 @@ impl Sim {
 
     async fn step(&self, context: &Context, scope: &str, op: &Op) -> Result<(), Stop> {
         let Op::Step { name, ms, fails, fatal, on_unknown } = op else { return Ok(()) };
-        let assignment = context.assignment();
-        let (task, attempt, tries) = (assignment.task, assignment.attempt, assignment.tries);
+        let tries = context.assignment().tries;
         let step = context.step(name).args(&(name, ms)).on_unknown(*on_unknown);
-        let idempotency_key = step.idempotency_key();
-        let key = step_key(scope, name, 1);
+        let act = self.act(context, step_key(scope, name, 1), step.idempotency_key(), *on_unknown, *ms);
         let acts = async {
-            let began = Instant::now();
-            self.runs().await;
-            tokio::time::sleep(Duration::from_millis(ms / 2)).await;
-            self.runs().await;
-            self.world.say(&self.machine.name, format_args!("{task} attempt {attempt} does {key}"));
-            self.world.oracle().acts(Effect {
-                task,
-                step: key.clone(),
-                attempt,
-                idempotency_key,
-                on_unknown: *on_unknown,
-                machine: self.machine.name.clone(),
-                froze: self.machine.is_out_of_time(began),
-            });
-            tokio::time::sleep(Duration::from_millis(ms - ms / 2)).await;
-            self.runs().await;
+            act.await;
             if tries < *fails {
                 let class = if *fatal { Class::Validation } else { Class::Transient };
                 let message = format!("{name} fails in try {}", tries + 1);
@@ -148,16 +133,54 @@ impl Sim {
             }
             Ok(name.clone())
         };
-        let done: String = tokio::select! {
-            biased;
-            done = step.run(acts) => done?,
-            _ = context.stopped() => {
-                context.boundary()?;
-                return Err(Stop::LeaseLost);
-            }
-        };
+        let done = or_stopped(context, step.run(acts)).await?;
         self.same(name, &done);
         Ok(())
+    }
+
+    async fn caught(&self, context: &Context, scope: &str, name: &str, ms: u64) -> Result<(), Stop> {
+        let step = context.step(name).args(&(name, ms));
+        let act = self.act(context, step_key(scope, name, 1), step.idempotency_key(), OnUnknown::Rerun, ms);
+        let acts = async {
+            act.await;
+            Err::<(), _>(TaskError::transient("sim_caught", name.to_owned()))
+        };
+        match or_stopped(context, step.run(acts)).await {
+            // Not what came of a time that was up.
+            Err(Stop::Failed(error)) if error.code == "sim_caught" => {
+                self.same(name, &error.message);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Acts on the world, in the middle of this time.
+    async fn act(
+        &self,
+        context: &Context,
+        key: String,
+        idempotency_key: String,
+        on_unknown: OnUnknown,
+        ms: u64,
+    ) {
+        let (task, attempt) = (context.assignment().task, context.assignment().attempt);
+        let began = Instant::now();
+        self.runs().await;
+        tokio::time::sleep(Duration::from_millis(ms / 2)).await;
+        self.runs().await;
+        self.world.say(&self.machine.name, format_args!("{task} attempt {attempt} does {key}"));
+        self.world.oracle().acts(Effect {
+            task,
+            step: key,
+            attempt,
+            idempotency_key,
+            on_unknown,
+            machine: self.machine.name.clone(),
+            froze: self.machine.is_out_of_time(began),
+        });
+        tokio::time::sleep(Duration::from_millis(ms - ms / 2)).await;
+        self.runs().await;
     }
 
     async fn race(&self, context: &Context, name: &str, branches: &[Vec<Op>]) -> Result<(), Stop> {
@@ -227,6 +250,18 @@ impl Sim {
         let ended = context.wait_child(&format!("{name}-end"), child).await?;
         self.world.oracle().child_ended(child, ended);
         Ok(())
+    }
+}
+
+/// What a step comes to, unless the task shall stop before.
+async fn or_stopped<T>(context: &Context, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    tokio::select! {
+        biased;
+        done = step => done,
+        _ = context.stopped() => {
+            context.boundary()?;
+            Err(Stop::LeaseLost)
+        }
     }
 }
 

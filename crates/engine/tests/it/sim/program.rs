@@ -27,6 +27,11 @@ pub(crate) enum Op {
         fatal: bool,
         on_unknown: OnUnknown,
     },
+    /// A step that fails for good, which the code takes for an outcome.
+    Caught {
+        name: String,
+        ms: u64,
+    },
     Sleep {
         name: String,
         ms: u64,
@@ -138,9 +143,10 @@ pub(crate) fn word(name: &str) -> String {
 impl Op {
     pub(crate) fn words(&self, words: &mut Vec<String>) {
         match self {
-            Self::Step { name, .. } | Self::Child { name, .. } | Self::Race { name, .. } => {
-                words.push(name.clone())
-            }
+            Self::Step { name, .. }
+            | Self::Caught { name, .. }
+            | Self::Child { name, .. }
+            | Self::Race { name, .. } => words.push(name.clone()),
             Self::Input { word, .. } => words.push(word.clone()),
             Self::Ask { name } => words.push(word(name)),
             Self::Parallel { branches } => {
@@ -258,6 +264,13 @@ impl Draw<'_> {
             self.fails = before;
             put(Op::Child { name, leave: dice.per_mille(300), program: without_people(program) });
         }
+        // Of its own dice, so that a seed's other draws are what they were.
+        let caught = Dice::new(plan.seed, &format!("caught in {ops:?}"));
+        if caught.per_mille(100) {
+            let at = usize::try_from(caught.below(ops.len() as u64 + 1)).unwrap();
+            let ms = u64::try_from(caught.within(plan.step).as_millis()).unwrap();
+            ops.insert(at, Op::Caught { name: self.name("f"), ms });
+        }
         Program { ops, then: None }
     }
 }
@@ -268,6 +281,7 @@ fn without_people(program: Program) -> Program {
         matches!(
             op,
             Op::Step { .. }
+                | Op::Caught { .. }
                 | Op::Sleep { .. }
                 | Op::Parallel { .. }
                 | Op::Talk { .. }

@@ -14,6 +14,7 @@ use everloop_journal::keys::SigningKey;
 use everloop_worker::executor::Registry;
 use everloop_worker::run::{Options, Worker};
 use everloop_worker::source::WorkSource;
+use futures_util::FutureExt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,6 +228,18 @@ pub(crate) async fn employ(
     }
 }
 
+/// What the first of the loops that panics says.
+async fn panicked(loops: &mut JoinSet<()>) -> String {
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            return error.to_string();
+        }
+    }
+    std::future::pending().await
+}
+
 /// Starts servers, and ends them, until it is told to stop.
 pub(crate) async fn keep(world: Arc<World>, mut stop: watch::Receiver<bool>) {
     let dice = world.dice("keeper");
@@ -265,6 +278,10 @@ pub(crate) async fn keep(world: Arc<World>, mut stop: watch::Receiver<bool>) {
                 false
             }
             () = async { drop(stop.wait_for(|stop| *stop).await) } => true,
+            what = panicked(&mut started.tasks) => {
+                world.rule("nothing panics", Err(what));
+                false
+            }
             () = planned => {
                 let orderly = dice.per_mille(300);
                 world.fault(if orderly { "servers stopped" } else { "servers killed" }, "host");
@@ -277,13 +294,8 @@ pub(crate) async fn keep(world: Arc<World>, mut stop: watch::Receiver<bool>) {
         }
         life.die();
         world.set_server(None);
-        while let Some(ended) = started.tasks.try_join_next() {
-            let verdict = match ended {
-                Err(error) if error.is_panic() => Err(error.to_string()),
-                _ => Ok(()),
-            };
-            world.rule("nothing panics", verdict);
-        }
+        let verdict = panicked(&mut started.tasks).now_or_never().map_or(Ok(()), Err);
+        world.rule("nothing panics", verdict);
         started.tasks.shutdown().await;
         drop((server, started));
         // Whoever was connected notices, and lets go.

@@ -4,6 +4,7 @@ use super::{Oracle, TENANT, Verdict};
 use everloop_store::error::StoreError;
 use everloop_store::port::ReadStore;
 use everloop_types::event::{Event, TypeFilter};
+use everloop_types::state::State;
 use everloop_types::stream::StreamName;
 use everloop_types::time::Timestamp;
 
@@ -52,6 +53,8 @@ impl Oracle {
         let outbox = store.outbox(10)?;
         let verdict = if outbox.is_empty() { Ok(()) } else { Err(format!("nobody was told of {outbox:?}")) };
         self.rule("whoever has to hear of an end hears of it", verdict);
+        let verdict = self.what_was_done_is_recorded();
+        self.rule("a task that completes has recorded what it did", verdict);
         let leases = store.leases()?;
         let verdict = if leases.is_empty() { Ok(()) } else { Err(format!("left: {leases:?}")) };
         self.rule("nothing is held in the end", verdict);
@@ -66,6 +69,17 @@ impl Oracle {
         let timers = store.timers_due(Timestamp::MAX, 10)?;
         let verdict = if timers.is_empty() { Ok(()) } else { Err(format!("left: {timers:?}")) };
         self.rule("no timer is left", verdict);
+        Ok(())
+    }
+
+    /// What a task that has come to its end did is what it recorded; losers of races are cut off.
+    fn what_was_done_is_recorded(&self) -> Verdict {
+        for (task, step) in self.effects.keys().filter(|(_, step)| !is_raced(step)) {
+            let told = self.tasks.get(task).filter(|told| told.task.state == State::Completed);
+            if told.is_some_and(|told| !told.facts.recorded.contains_key(step)) {
+                return Err(format!("{step} of {task} has no outcome\n{}", self.story(*task)));
+            }
+        }
         Ok(())
     }
 
@@ -128,4 +142,9 @@ impl Oracle {
         self.rule("a filtered follower sees exactly its part of the log", verdict);
         Ok(())
     }
+}
+
+/// Whether it is a step of a branch that may lose.
+fn is_raced(step: &str) -> bool {
+    step.split_once("]/").is_some_and(|(scope, _)| !scope.starts_with("parallel["))
 }

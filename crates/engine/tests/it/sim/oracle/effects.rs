@@ -27,6 +27,7 @@ impl Oracle {
             ("a recorded step does not act again", self.not_recorded(&effect)),
             ("only the holder of the lease acts", self.by_the_holder(&effect)),
             ("the loser of a race does not act", self.has_not_lost(&effect)),
+            ("a step acts when what came before it is recorded", self.after_what_came_before(&effect)),
             ("an attempt does a step once", once_an_attempt(&effect, &before)),
             ("a step keeps its idempotency key", same_key(&effect, &before)),
             ("a careful step is not repeated unasked", self.not_unasked(&effect, &before)),
@@ -43,6 +44,27 @@ impl Oracle {
             self.tasks.get(&effect.task).is_some_and(|told| told.facts.recorded.contains_key(&effect.step));
         if recorded && !effect.froze {
             return Err(format!("step {} of {} has an outcome, and acts", effect.step, effect.task));
+        }
+        Ok(())
+    }
+
+    /// What is in no branch comes one after the other.
+    fn after_what_came_before(&self, effect: &Effect) -> Verdict {
+        let in_branch = |step: &str| step.contains("]/");
+        let Some(told) = self.tasks.get(&effect.task) else { return Ok(()) };
+        if effect.froze || in_branch(&effect.step) {
+            return Ok(());
+        }
+        let of_task = self.effects.range((effect.task, String::new())..);
+        for ((_, step), acts) in of_task.take_while(|((task, _), _)| *task == effect.task) {
+            let is_before = *step != effect.step && !in_branch(step);
+            let in_attempt = acts.iter().any(|act| act.attempt == effect.attempt);
+            if is_before && in_attempt && !told.facts.recorded.contains_key(step) {
+                return Err(format!(
+                    "{step} was before it in attempt {}, and has no outcome",
+                    effect.attempt
+                ));
+            }
         }
         Ok(())
     }
