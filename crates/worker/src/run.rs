@@ -192,7 +192,7 @@ impl Worker {
                 }
             }
         }
-        self.drain(id, running, attempts).await;
+        self.drain(id, running, attempts, signals).await;
         Ok(())
     }
 
@@ -306,27 +306,35 @@ impl Worker {
         }
     }
 
-    /// Asks attempts to give their tasks back at the next step, and keeps their leases until they do; then stops those that
-    /// are left.
-    async fn drain(&self, id: WorkerId, mut running: Held, mut attempts: JoinSet<(TaskId, u32)>) {
-        for attempt in running.values() {
-            attempt.control.send_if_modified(|control| {
-                let running = *control == Control::Run;
-                if running {
-                    *control = Control::HandBack;
-                }
-                running
-            });
-        }
+    /// Asks attempts to give their tasks back at the next step, and keeps their leases and listens for them until they do; then
+    /// stops those that are left.
+    async fn drain<'a>(
+        &'a self,
+        id: WorkerId,
+        mut running: Held,
+        mut attempts: JoinSet<(TaskId, u32)>,
+        mut signals: Option<Sourced<'a, Vec<TaskSignal>>>,
+    ) {
+        running.values().for_each(hand_back);
         let ended = async {
             let mut lease_tick = tokio::time::interval(LEASE_TICK);
             loop {
+                let signalled = signals.get_or_insert_with(|| self.source.signals(id, POLL));
                 tokio::select! {
                     biased;
                     ended = attempts.join_next() => match ended {
                         Some(ended) => forget(&mut running, ended),
                         None => break,
                     },
+                    heard = signalled => {
+                        signals = None;
+                        match heard {
+                            Ok(heard) => heard.iter().for_each(|signal| { tell(&running, signal); }),
+                            Err(error) => self.pause_after(&error).await,
+                        }
+                        // Who was to go on does so elsewhere.
+                        running.values().for_each(hand_back);
+                    }
                     _ = lease_tick.tick() => self.renew(id, &mut running).await,
                 }
             }
@@ -336,6 +344,17 @@ impl Worker {
         }
         attempts.shutdown().await;
     }
+}
+
+/// Asks an attempt to give its task back, unless it was told something else.
+fn hand_back(attempt: &Running) {
+    attempt.control.send_if_modified(|control| {
+        let running = *control == Control::Run;
+        if running {
+            *control = Control::HandBack;
+        }
+        running
+    });
 }
 
 /// An attempt has come to its end; a later one of its task goes on.

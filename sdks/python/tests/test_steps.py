@@ -394,6 +394,30 @@ def test_a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step(wor
     assert re.findall('task.lease_lost.*"reason":"([a-z_]+)"', client.export(task_id)) == ["handed_back"]
 
 
+def test_a_worker_that_stops_hears_that_its_task_was_cancelled(working: Working, client: Client) -> None:
+    runs: list[int] = []
+    release = threading.Event()
+
+    @task(name="stopping.cancelled", policy={"grace_ms": 100})
+    def slow() -> None:
+        def take_time() -> None:
+            runs.append(1)
+            release.wait(60)
+
+        step("slow", take_time)
+
+    first = working(slow)
+    task_id = client.submit(slow)["id"]
+    until(lambda: runs)
+    stopping = threading.Thread(target=first.stop, args=(60.0,))
+    stopping.start()
+    until(lambda: first._is_stopping)
+    client.cancel(task_id)
+    until(lambda: client.get_task(task_id)["state"] == "cancelled", 20)
+    release.set()
+    stopping.join()
+
+
 @pytest.mark.parametrize("policy", ["ask", "verify", "fail", "rerun"])
 def test_a_step_that_was_cut_off_is_treated_as_its_policy_says(working: Working, client: Client, policy: str) -> None:
     runs: list[str] = []

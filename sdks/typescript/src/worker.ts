@@ -63,7 +63,10 @@ export class Worker {
   readonly #tasks: Map<string, AnyTask>;
   readonly #attempts = new Map<string, { attempt: Attempt; done: Promise<void> }>();
   readonly #early = new Map<string, SignalView>();
+  /** It takes no more tasks. */
   readonly #stop = new AbortController();
+  /** Nothing that it holds goes on any more. */
+  readonly #drained = new AbortController();
   #id = "";
   #request = 0;
   #registering: Promise<void> | undefined;
@@ -127,9 +130,8 @@ export class Worker {
     for (const { attempt } of this.#attempts.values())
       if (attempt.control === "run") attempt.tell("handback");
     const ended = Promise.all(Array.from(this.#attempts.values(), ({ done }) => done));
-    const drained = new AbortController();
-    await Promise.race([ended, pause(this.#options.drainMs ?? 10_000, drained.signal)]);
-    drained.abort();
+    await Promise.race([ended, pause(this.#options.drainMs ?? 10_000, this.#drained.signal)]);
+    this.#drained.abort();
     for (const timer of this.#timers) clearInterval(timer);
     for (const { attempt } of this.#attempts.values()) attempt.tell("lost");
     await Promise.allSettled(this.#loops);
@@ -284,7 +286,7 @@ export class Worker {
   }
 
   async #signals(): Promise<void> {
-    const { signal } = this.#stop;
+    const { signal } = this.#drained;
     const isStopped = () => signal.aborted;
     while (!signal.aborted) {
       const id = this.#id;
@@ -304,8 +306,8 @@ export class Worker {
         }
       } catch (error) {
         if (isStopped()) return;
-        if (error instanceof EverloopError && error.code === "not_found")
-          await this.#anew(id).catch(() => undefined);
+        const isUnknown = error instanceof EverloopError && error.code === "not_found";
+        if (isUnknown && !this.#stop.signal.aborted) await this.#anew(id).catch(() => undefined);
         else await pause(500, signal);
       }
     }
@@ -316,7 +318,8 @@ export class Worker {
     if (!attempt || attempt.assignment.attempt !== word.attempt) return false;
     const controls: Record<SignalView["signal"], Control> = {
       pause: "pause",
-      resume: "run",
+      // Who goes on does so elsewhere, once this worker stops.
+      resume: this.#stop.signal.aborted ? "handback" : "run",
       cancel: "cancel",
       lease_lost: "lost",
     };

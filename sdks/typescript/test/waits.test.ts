@@ -161,7 +161,7 @@ const tasks = [
   many,
   inputs,
 ];
-const { client } = await harness(tasks);
+const { client, worker, work: employ } = await harness(tasks);
 
 test("a person is asked, and the answer is kept", async () => {
   const { id } = await client.submit(approval, []);
@@ -244,6 +244,20 @@ test("a cancelled task stops, cleans up and ends cancelled", async () => {
   await assert.rejects(client.result(id), (error) => error instanceof CancelledError && error.task === id);
   assert.deepEqual(cleaned, ["aborted", "tidy"]);
   assert.ok((await story(client, id)).includes("step.completed tidy#1"));
+});
+
+test("a worker that stops hears that its task was cancelled", async () => {
+  isWorking = false;
+  const { id } = await client.submit(work, []);
+  await until("it works", () => isWorking);
+  const stopped = worker.stop();
+  await client.cancel(id, "enough");
+  await stopped;
+  await employ();
+  await assert.rejects(client.result(id), (error) => error instanceof CancelledError && error.task === id);
+  const happened = await story(client, id);
+  assert.ok(happened.includes("step.completed tidy#1"), happened.join());
+  assert.ok(!happened.includes("task.lease_lost"), happened.join());
 });
 
 test("an attempt that runs too long fails with timeout", async () => {

@@ -366,13 +366,19 @@ impl Dispatcher {
 
     /// Leases that ended by the monotonic clock.
     pub fn expired(&self, monotonic: Duration) -> Vec<(TenantId, TaskId, LeaseToken)> {
-        let mut expired: Vec<_> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.ends.is_some_and(|ends| ends <= monotonic))
-            .map(|(task, held)| (held.tenant, *task, held.token))
-            .collect();
-        expired.sort_by_key(|(_, task, _)| *task);
-        expired
+        self.leases(|held| held.ends.is_some_and(|ends| ends <= monotonic))
+    }
+
+    /// Leases of a worker.
+    pub fn held_by(&self, worker: WorkerId) -> Vec<(TenantId, TaskId, LeaseToken)> {
+        self.leases(|held| held.worker == worker)
+    }
+
+    /// In the order of their tasks, so that a batch of them is the same each time.
+    fn leases(&self, which: impl Fn(&Held) -> bool) -> Vec<(TenantId, TaskId, LeaseToken)> {
+        let chosen = self.held.iter().filter(|(_, held)| which(held));
+        let mut chosen: Vec<_> = chosen.map(|(task, held)| (held.tenant, *task, held.token)).collect();
+        chosen.sort_by_key(|(_, task, _)| *task);
+        chosen
     }
 }

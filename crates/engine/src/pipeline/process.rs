@@ -237,8 +237,7 @@ impl Pipeline {
                 Ok(Outcome::Ready(Answer::Done))
             }
             Op::Gone { worker } => {
-                let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == *worker);
-                let held = held.map(|(task, held)| (held.tenant, *task, held.token)).collect();
+                let held = self.dispatcher.held_by(*worker);
                 lose(batch, tools, held, LostReason::HandedBack)?;
                 // What it gives back is for others, and a heartbeat in the same batch does not bring it back.
                 self.dispatcher.members.remove(worker);

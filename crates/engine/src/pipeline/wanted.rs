@@ -3,7 +3,8 @@
 use super::Pipeline;
 use super::op::{Op, Reply};
 use everloop_store::work::{Wanted, WantedTask};
-use everloop_types::id::TenantId;
+use everloop_types::id::{TaskId, TenantId};
+use everloop_types::lease::LeaseToken;
 use everloop_types::stream::StreamName;
 use std::collections::HashMap;
 
@@ -35,15 +36,7 @@ impl Pipeline {
                     let relations = write.end.is_some();
                     wanted.tasks.push(WantedTask { tenant: *tenant, task: *task, relations });
                 }
-                Op::Gone { worker } => {
-                    let held = self.dispatcher.held.iter().filter(|(_, held)| held.worker == *worker);
-                    let held = held.map(|(task, held)| WantedTask {
-                        tenant: held.tenant,
-                        task: *task,
-                        relations: true,
-                    });
-                    wanted.tasks.extend(held);
-                }
+                Op::Gone { worker } => wanted.tasks.extend(losing(self.dispatcher.held_by(*worker))),
                 Op::Delete { tenant, task, .. }
                 | Op::Fold { tenant, task, .. }
                 | Op::Trim { tenant, task, .. } => {
@@ -52,13 +45,7 @@ impl Pipeline {
                     wanted.streams.push((*tenant, StreamName::Audit(*tenant, self.audit_segment(*tenant))));
                 }
                 Op::Expire => {
-                    let expired = self.dispatcher.expired(self.parts.clock.monotonic());
-                    let expired = expired.into_iter().map(|(tenant, task, _)| WantedTask {
-                        tenant,
-                        task,
-                        relations: true,
-                    });
-                    wanted.tasks.extend(expired);
+                    wanted.tasks.extend(losing(self.dispatcher.expired(self.parts.clock.monotonic())));
                 }
                 Op::Attach { .. }
                 | Op::Register { .. }
@@ -96,4 +83,9 @@ impl Pipeline {
         self.segments.insert(tenant, segment);
         segment
     }
+}
+
+/// What it takes to end leases.
+fn losing(leases: Vec<(TenantId, TaskId, LeaseToken)>) -> impl Iterator<Item = WantedTask> {
+    leases.into_iter().map(|(tenant, task, _)| WantedTask { tenant, task, relations: true })
 }

@@ -42,6 +42,8 @@ struct Slow {
     answers: bool,
     lost: bool,
     words: Mutex<Vec<TaskSignal>>,
+    /// When somebody says them.
+    words_after: Duration,
     given: Mutex<bool>,
     ends: Mutex<Vec<AttemptEnd>>,
 }
@@ -54,6 +56,7 @@ impl Slow {
             answers: true,
             lost: false,
             words: Mutex::default(),
+            words_after: Duration::ZERO,
             given: Mutex::default(),
             ends: Mutex::default(),
         }
@@ -97,8 +100,11 @@ impl WorkSource for Slow {
         self.answer(lost)
     }
     fn signals(&self, _: WorkerId, _: Duration) -> Sourced<'_, Vec<TaskSignal>> {
-        let words = std::mem::take(&mut *self.words.lock().unwrap());
-        Box::pin(async move { if words.is_empty() { std::future::pending().await } else { Ok(words) } })
+        Box::pin(async move {
+            tokio::time::sleep(self.words_after).await;
+            let words = std::mem::take(&mut *self.words.lock().unwrap());
+            if words.is_empty() { std::future::pending().await } else { Ok(words) }
+        })
     }
     fn write(
         &self,
@@ -219,9 +225,9 @@ impl Executor for Long {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step() {
-    let source = Arc::new(Slow::new(Duration::from_secs(3), Duration::ZERO));
+/// A worker is asked to stop in the first of eight seconds that its task's only step takes; gives how the attempt ended.
+async fn stops(source: Slow) -> Vec<AttemptEnd> {
+    let source = Arc::new(source);
     let (stop, stopped) = watch::channel(false);
     let worker = Worker {
         source: source.clone(),
@@ -235,5 +241,20 @@ async fn a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step() {
     };
     let (ran, ()) = tokio::join!(worker.run(stopped), stops);
     ran.unwrap();
-    assert_eq!(*source.ends.lock().unwrap(), [AttemptEnd::Released]);
+    std::mem::take(&mut source.ends.lock().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_keeps_its_leases_until_its_tasks_come_to_a_step() {
+    let ends = stops(Slow::new(Duration::from_secs(3), Duration::ZERO)).await;
+    assert_eq!(ends, [AttemptEnd::Released]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_hears_that_its_task_was_cancelled() {
+    let source =
+        Slow { words_after: Duration::from_secs(2), ..Slow::new(Duration::from_secs(90), Duration::ZERO) };
+    let signal = Signal::Cancel { grace: Duration::from_secs(1) };
+    source.words.lock().unwrap().push(TaskSignal { task: TASK, attempt: 1, signal });
+    assert_eq!(stops(source).await, [AttemptEnd::Cancelled]);
 }

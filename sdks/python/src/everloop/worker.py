@@ -273,7 +273,7 @@ class Worker:
         return self.tasks[(kind, max(versions))] if versions else None
 
     def _listen(self) -> None:
-        while not self._is_stopping:
+        while self._running or not self._is_stopping:
             try:
                 path = f"{BASE}/workers/{self.id}/signals"
                 answer = self.core.transport.call(
@@ -296,9 +296,10 @@ class Worker:
                         continue
                 self._tell(attempt, word)
 
-    @staticmethod
-    def _tell(attempt: Attempt, word: dict[str, Any]) -> None:
-        controls = {"pause": PAUSE, "resume": RUN, "cancel": CANCEL, "lease_lost": LOST}
+    def _tell(self, attempt: Attempt, word: dict[str, Any]) -> None:
+        # Who goes on does so elsewhere, once this worker stops.
+        run = HAND_BACK if self._is_stopping else RUN
+        controls = {"pause": PAUSE, "resume": run, "cancel": CANCEL, "lease_lost": LOST}
         grace = word.get("grace_ms")
         attempt.tell(controls[word["signal"]], None if grace is None else grace / 1000)
 

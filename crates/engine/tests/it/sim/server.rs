@@ -220,10 +220,10 @@ pub(crate) async fn employ(
         }
         stop.send_replace(true);
         working.await;
-        source.leave().await;
         if *stopped.borrow() {
             return;
         }
+        source.leave().await;
         tokio::time::sleep(dice.within(Duration::from_secs(5))).await;
     }
 }
