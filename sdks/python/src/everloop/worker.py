@@ -147,8 +147,10 @@ class Worker:
             self._is_stopping = True
             self._changed.notify_all()
         # Nobody shall be given to a worker that is about to go; a request for tasks may be about to be sent.
-        while self._claims and self._claims.is_alive() and time.monotonic() < ends:
+        while self._claims and self._claims.is_alive():
             self.core.transport.abort(f"{BASE}/workers/{self.id}/claim")
+            if time.monotonic() >= ends:
+                break
             self._claims.join(0.02)
         with self._changed:
             for attempt in self._running.values():
