@@ -406,12 +406,15 @@ def test_a_worker_that_stops_hears_that_its_task_was_cancelled(working: Working,
 
         step("slow", take_time)
 
-    first = working(slow)
+    first = working(slow, poll=1.0)
     task_id = client.submit(slow)["id"]
     until(lambda: runs)
     stopping = threading.Thread(target=first.stop, args=(60.0,))
     stopping.start()
     until(lambda: first._is_stopping)
+    asked: list[str] = []
+    first.core.transport.on_request = lambda _, path: asked.append(path) if path.endswith("/signals") else None
+    until(lambda: asked, 20)
     client.cancel(task_id)
     until(lambda: client.get_task(task_id)["state"] == "cancelled", 20)
     release.set()
